@@ -1,0 +1,7 @@
+module millrace/services/order
+
+go 1.26.0
+
+require millrace/pkg v0.0.0
+
+replace millrace/pkg => ../../pkg
