@@ -1,0 +1,66 @@
+package config
+
+// Listener is an address to accept connections on, or one to tell clients of.
+// It is written NAME://host:port.
+type Listener struct {
+	Name string // upper case; unique among a broker's listeners
+	Host string // empty: all interfaces
+	Port int32  // 0: any free port (only where the broker listens)
+}
+
+// Broker holds one broker's settings, resolved through all layers. Fields carry
+// Kafka's names; the unit is in the name. It is read-only once made: a change at
+// run time makes a new one.
+type Broker struct {
+	NodeID int32 // node.id
+	Rack   string
+
+	Listeners           []Listener // controller listeners left out
+	AdvertisedListeners []Listener // as given, else Listeners
+	LogDirs             []string
+
+	AutoCreateTopicsEnable   bool
+	DeleteTopicEnable        bool
+	NumPartitions            int32
+	DefaultReplicationFactor int32
+	MaxRequestPartitions     int32 // max.request.partition.size.limit
+
+	SocketRequestMaxBytes      int32
+	SocketSendBufferBytes      int32
+	SocketReceiveBufferBytes   int32
+	SocketListenBacklogSize    int32
+	MaxConnections             int32
+	MaxConnectionsPerIP        int32
+	ConnectionsMaxIdleMs       int64
+	FetchMaxBytes              int32
+	MaxIncrementalFetchSlots   int32 // max.incremental.fetch.session.cache.slots
+	RequestTimeoutMs           int32
+	ReplicaLagTimeMaxMs        int64
+	LogRetentionCheckMs        int64
+	LogFlushOffsetCheckpointMs int32
+	ProducerIDExpirationMs     int32
+
+	OffsetsTopicNumPartitions        int32
+	OffsetsTopicReplicationFactor    int16
+	OffsetsTopicSegmentBytes         int32
+	OffsetsTopicCompressionCodec     int32
+	OffsetsRetentionMinutes          int32
+	OffsetsRetentionCheckIntervalMs  int64
+	OffsetsLoadBufferSize            int32
+	OffsetsCommitTimeoutMs           int32
+	OffsetMetadataMaxBytes           int32
+	GroupInitialRebalanceDelayMs     int32
+	GroupMinSessionTimeoutMs         int32
+	GroupMaxSessionTimeoutMs         int32
+	GroupMaxSize                     int32
+	TransactionalIDExpirationMs      int32
+	TransactionMaxTimeoutMs          int32
+	TransactionStateLogNumPartitions int32
+	TransactionStateLogReplication   int16
+	TransactionStateLogSegmentBytes  int32
+	TransactionStateLogMinISR        int32
+
+	Topic Topic // what a topic has that sets nothing itself
+
+	static map[string]string // the properties file and the flags, by the names used there
+}

@@ -1,0 +1,59 @@
+package config
+
+// Topic holds the settings of one topic, resolved through all layers. Fields
+// carry Kafka's names; the unit is in the name. It is read-only once made.
+type Topic struct {
+	CleanupPolicy   []string // delete, compact, both or none
+	CompressionType string   // producer (as it came), uncompressed, gzip, snappy, lz4 or zstd
+
+	MaxMessageBytes   int32 // a batch larger than this is refused
+	MinInsyncReplicas int32
+
+	RetentionMs    int64 // -1: forever
+	RetentionBytes int64 // of one partition; -1: no limit
+
+	SegmentBytes       int32
+	SegmentMs          int64
+	SegmentJitterMs    int64
+	SegmentIndexBytes  int32
+	IndexIntervalBytes int32
+	FileDeleteDelayMs  int64
+	Preallocate        bool
+
+	FlushMessages int64 // fsync before the ack of every n-th record; 1: of every record
+	FlushMs       int64
+
+	MessageTimestampType        string // CreateTime or LogAppendTime
+	MessageTimestampBeforeMaxMs int64
+	MessageTimestampAfterMaxMs  int64
+
+	DeleteRetentionMs       int64
+	MinCompactionLagMs      int64
+	MaxCompactionLagMs      int64
+	MinCleanableDirtyRatio  float64
+	CompressionGzipLevel    int32
+	CompressionLz4Level     int32
+	CompressionZstdLevel    int32
+	UncleanLeaderElection   bool
+	LeaderThrottledReplicas []string
+	FollowerThrottled       []string
+}
+
+// Compact reports whether old values of a key are cleaned away, which is why
+// records without a key are refused.
+func (t *Topic) Compact() bool { return contains(t.CleanupPolicy, "compact") }
+
+// Delete reports whether segments past their retention are deleted.
+func (t *Topic) Delete() bool { return contains(t.CleanupPolicy, "delete") }
+
+// LogAppendTime reports whether the broker stamps records with its own clock.
+func (t *Topic) LogAppendTime() bool { return t.MessageTimestampType == "LogAppendTime" }
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
