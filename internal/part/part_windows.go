@@ -1,0 +1,7 @@
+package part
+
+import "os"
+
+var stopSignals = []os.Signal{os.Interrupt}
+
+func ignoreBrokenPipes() {}

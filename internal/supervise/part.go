@@ -1,0 +1,173 @@
+package supervise
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// EventKind tells the events of a part apart.
+type EventKind int
+
+// The events of a part, in the order in which one life brings them.
+const (
+	Started  EventKind = iota // a process runs; Event.PID
+	Ended                     // it ended without being asked to; Event.Exit
+	Waiting                   // a restart follows after Event.Wait
+	GaveUp                    // the policy wants no restart
+	NotBegun                  // the process could not be started; Event.Err
+)
+
+// Event is something that happened to a part.
+type Event struct {
+	Kind EventKind
+	Part string
+	PID  int
+	Exit Exit
+	Wait time.Duration
+	Err  error
+}
+
+// Part is one supervised program. Its methods may be called from any goroutine.
+type Part struct {
+	name string
+	spec func() (Spec, error)
+	sup  *Supervisor
+
+	stopping chan struct{} // closed by the first Stop
+	killing  chan struct{} // closed by the first Kill
+	done     chan struct{} // closed when no process runs and none will follow
+	stopOnce sync.Once
+	killOnce sync.Once
+
+	mu       sync.Mutex // guards what follows
+	pid      int        // 0 while no process runs
+	starts   int
+	lastExit *Exit
+	changed  chan struct{} // closed and replaced at each change
+}
+
+// Name is the part's name, as in the log's prefix.
+func (p *Part) Name() string { return p.name }
+
+// PID is the process that runs now, or 0.
+func (p *Part) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid
+}
+
+// Starts counts how often the part was started.
+func (p *Part) Starts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.starts
+}
+
+// LastExit is how the latest finished process ended, or nil.
+func (p *Part) LastExit() *Exit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastExit
+}
+
+// Changed returns a channel that is closed at the next start or end.
+func (p *Part) Changed() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed
+}
+
+// Done is closed when the part has ended for good.
+func (p *Part) Done() <-chan struct{} { return p.done }
+
+// Stop asks the part to end and waits for it; when ctx ends first, the process
+// is killed. It may be called more than once.
+func (p *Part) Stop(ctx context.Context) {
+	p.stopOnce.Do(func() { close(p.stopping) })
+	select {
+	case <-p.done:
+		return
+	case <-ctx.Done():
+	}
+	p.Kill()
+}
+
+// Kill ends the part at once and waits for its end.
+func (p *Part) Kill() {
+	p.stopOnce.Do(func() { close(p.stopping) })
+	p.killOnce.Do(func() { close(p.killing) })
+	<-p.done
+}
+
+func (p *Part) note(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// run is the part's life: start, wait, decide, wait, start again.
+func (p *Part) run() {
+	defer close(p.done)
+	short := 0
+	for {
+		exit, started := p.runOnce()
+		select {
+		case <-p.stopping:
+			return
+		default:
+		}
+		if started {
+			p.sup.event(Event{Kind: Ended, Part: p.name, Exit: exit})
+		}
+		if !p.sup.options.Policy.restarts(exit.Failed()) {
+			p.sup.event(Event{Kind: GaveUp, Part: p.name, Exit: exit})
+			return
+		}
+		var wait time.Duration
+		wait, short = p.sup.options.Backoff.next(exit.Uptime, short)
+		p.sup.event(Event{Kind: Waiting, Part: p.name, Wait: wait})
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-p.stopping:
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// runOnce starts the part and waits for its end, asked for or not.
+func (p *Part) runOnce() (exit Exit, started bool) {
+	spec, err := p.spec()
+	var proc *process
+	if err == nil {
+		proc, err = p.sup.launcher.start(spec, func(line []byte) { p.sup.options.Line(p.name, line) })
+	}
+	if err != nil {
+		p.sup.event(Event{Kind: NotBegun, Part: p.name, Err: err})
+		exit = Exit{Code: -1, Reason: err.Error()}
+		p.note(func() { p.lastExit = &exit })
+		return exit, false
+	}
+	pid := proc.cmd.Process.Pid
+	p.note(func() { p.pid = pid; p.starts++ })
+	p.sup.event(Event{Kind: Started, Part: p.name, PID: pid})
+	select {
+	case <-proc.done:
+	case <-p.stopping:
+		proc.interrupt()
+		select {
+		case <-proc.done:
+		case <-p.killing:
+			proc.kill()
+			<-proc.done
+		}
+	}
+	_ = proc.lifeline.Close()
+	exit = proc.exit
+	p.note(func() { p.pid = 0; p.lastExit = &exit })
+	return exit, true
+}

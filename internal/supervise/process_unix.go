@@ -1,0 +1,23 @@
+//go:build unix
+
+package supervise
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// interrupt asks the child to end: SIGTERM, and the end of its lifeline.
+func (p *process) interrupt() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.lifeline.Close()
+}
+
+// kill ends the child and what it started in its process group.
+func (p *process) kill() {
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		_ = p.cmd.Process.Kill()
+	}
+	_ = p.lifeline.Close()
+}
