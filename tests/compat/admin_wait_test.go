@@ -1,0 +1,36 @@
+package compat
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// eventuallyConfig waits until the topic has these settings: Kafka applies a change after it has answered.
+func eventuallyConfig(t *testing.T, admin *kadm.Client, topic string, want map[string]string) {
+	t.Helper()
+	eventually(t, "settings of "+topic, func(ctx context.Context) (bool, string) {
+		configs, err := admin.DescribeTopicConfigs(ctx, topic)
+		if err != nil {
+			return false, err.Error()
+		}
+		got := map[string]string{}
+		for _, c := range configs[0].Configs {
+			if _, ok := want[c.Key]; ok {
+				got[c.Key] = c.MaybeValue()
+			}
+		}
+		return fmt.Sprint(got) == fmt.Sprint(want), fmt.Sprint(got)
+	})
+}
+
+// eventuallyAfter waits until the clock has passed a moment.
+func eventuallyAfter(t *testing.T, moment time.Time) {
+	t.Helper()
+	eventually(t, "time passes", func(context.Context) (bool, string) {
+		return time.Now().After(moment), time.Now().String()
+	})
+}

@@ -1,0 +1,55 @@
+package compat
+
+import (
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
+)
+
+// Watermill's universal suite, which every Pub/Sub has to pass before Watermill calls it ready.
+func TestWatermillSuite(t *testing.T) {
+	seeds := seeds(t)
+	inGroup := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+		return watermillPubSub(t, seeds, group)
+	}
+	prefix := uniqueName(t, "")
+	tests.TestPubSub(t,
+		tests.Features{
+			ConsumerGroups:    true,
+			Persistent:        true,
+			ForceShort:        true, // the long form is a load test: thousands of messages a case
+			GenerateTopicFunc: func(c tests.TestContext) string { return prefix + "-" + string(c.TestID) },
+		},
+		func(t *testing.T) (message.Publisher, message.Subscriber) { return inGroup(t, prefix) },
+		inGroup,
+	)
+}
+
+func watermillPubSub(t *testing.T, seeds []string, group string) (message.Publisher, message.Subscriber) {
+	t.Helper()
+	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
+		Brokers: seeds, Marshaler: kafka.DefaultMarshaler{},
+	}, watermill.NopLogger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := kafka.DefaultSaramaSubscriberConfig()
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	config.Consumer.Group.Heartbeat.Interval = 500 * time.Millisecond
+	config.Consumer.Group.Rebalance.Timeout = 3 * time.Second
+	config.Producer.RequiredAcks = sarama.WaitForAll
+	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
+		Brokers: seeds, ConsumerGroup: group,
+		Unmarshaler: kafka.DefaultMarshaler{}, OverwriteSaramaConfig: config,
+		InitializeTopicDetails: &sarama.TopicDetail{NumPartitions: 8, ReplicationFactor: 1},
+	}, watermill.NopLogger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return publisher, subscriber
+}
