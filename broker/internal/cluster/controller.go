@@ -2,10 +2,15 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"millrace/broker/internal/config"
+	"millrace/broker/internal/storage"
 )
 
 // MetadataTopic is the log of commands: partition 0 of this topic, which no
@@ -23,6 +28,7 @@ func IsInternal(topic string) bool { return topic == OffsetsTopic || topic == Tr
 
 // Options are what a controller is opened with.
 type Options struct {
+	Dir       *storage.Dir
 	Config    *config.Broker // without changes at run time, which are in the log
 	Endpoints []Endpoint     // this broker's addresses as clients shall use them
 	// Unclean says that the last stop was a crash. Each partition led here then gets
@@ -32,83 +38,123 @@ type Options struct {
 
 // Controller owns the metadata. It is safe for concurrent use.
 type Controller struct {
-	image atomic.Pointer[Image]
+	image  atomic.Pointer[Image]
+	nodeID int32
 
 	// mu orders commands: check, append, fsync, apply, publish are one step under it.
-	mu     sync.Mutex
-	failed error // a commit that failed: nothing can be committed any more
-
-	subMu       sync.Mutex
+	// It guards what follows.
+	mu          sync.Mutex
+	log         *commandLog
+	failed      error // why nothing can be committed any more
 	subscribers map[int]func(old, now *Image)
+	nextSub     int
+
+	// pidMu guards the block of producer ids in hand. It is taken before mu.
+	pidMu            sync.Mutex
+	nextPID, lastPID int64 // nextPID == lastPID: none left
 }
 
 // Open loads the metadata, registers this broker and returns the controller.
-func Open(ctx context.Context, o Options) (*Controller, error) { panic("not yet") }
+func Open(ctx context.Context, o Options) (*Controller, error) {
+	// Kafka's id for this topic: a uuid of 1.
+	id := storage.TopicID{15: 1}
+	log, err := o.Dir.OpenOrCreate(storage.Partition{Topic: MetadataTopic}, id, metadataLogConfig())
+	if err != nil {
+		return nil, fmt.Errorf("open cluster metadata: %w", err)
+	}
+	return open(ctx, log, o)
+}
 
-// Close waits for the commit in progress. The storage directory stays open.
-func (c *Controller) Close() error { panic("not yet") }
+func open(ctx context.Context, log partitionLog, o Options) (*Controller, error) {
+	c := &Controller{nodeID: o.Config.NodeID, log: &commandLog{log: log}, subscribers: map[int]func(old, now *Image){}}
+	image, err := c.log.load(o.Config)
+	if err != nil {
+		return nil, fmt.Errorf("load cluster metadata: %w", err)
+	}
+	c.image.Store(image)
+	var commands []Command
+	if image.Offset < 0 {
+		// Kafka writes this with a new cluster, so that every broker means the same by
+		// it when eligible leader replicas are worked out (KIP-966).
+		commands = append(commands, setCommand(BrokerResource, "", map[string]string{
+			"min.insync.replicas": fmt.Sprint(o.Config.Topic.MinInsyncReplicas),
+		}))
+	}
+	commands = append(commands, Command{RegisterBroker: &RegisterBroker{
+		ID: o.Config.NodeID, Rack: o.Config.Rack, Endpoints: o.Endpoints, Unclean: o.Unclean,
+	}})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.commit(ctx, commands); err != nil {
+		return nil, fmt.Errorf("register broker %d: %w", c.nodeID, err)
+	}
+	return c, nil
+}
+
+// Close waits for the commit in progress and lets no other begin. The storage
+// directory stays open.
+func (c *Controller) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = cmpError(c.failed, errClosed)
+	c.subscribers = map[int]func(old, now *Image){}
+	return nil
+}
+
+var errClosed = errors.New("controller is closed")
+
+func cmpError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
 
 // Image returns the current metadata. It is one atomic load.
 func (c *Controller) Image() *Image { return c.image.Load() }
 
 // Subscribe calls f with every change, in order: first now, with old nil, then once
 // for every commit, before the call that caused it returns. f must not call the
-// controller's changing methods.
-func (c *Controller) Subscribe(f func(old, now *Image)) (cancel func()) { panic("not yet") }
-
-// NewTopic asks for a topic.
-type NewTopic struct {
-	Name              string
-	Partitions        int32             // -1: the broker's num.partitions
-	ReplicationFactor int16             // -1: the broker's default.replication.factor
-	Assignment        map[int32][]int32 // replicas by partition, in place of the two above
-	Set               map[string]string // settings
-	// Internal lets the broker create its own topics.
-	Internal bool
+// controller's changing methods. After cancel returns, f is not called any more.
+func (c *Controller) Subscribe(f func(old, now *Image)) (cancel func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.nextSub
+	c.nextSub++
+	c.subscribers[id] = f
+	f(nil, c.Image())
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.subscribers, id)
+	}
 }
 
-// CreateTopics creates topics, each on its own: one may fail and another not.
-// Results are in the order asked.
-func (c *Controller) CreateTopics(ctx context.Context, topics []NewTopic, validateOnly bool) []TopicResult {
-	panic("not yet")
+// commit makes commands durable, then visible. c.mu is held. It does not give up half
+// way: once appended, a command is waited for.
+func (c *Controller) commit(ctx context.Context, commands []Command) error {
+	if c.failed != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, c.failed)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	old := c.Image()
+	offset := c.log.end()
+	now, err := Apply(old, offset, commands...)
+	if err != nil {
+		return err // a bug of the caller's checks; nothing was written
+	}
+	if err := c.log.append(context.WithoutCancel(ctx), commands); err != nil {
+		c.failed = err
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	c.image.Store(now)
+	for _, id := range slices.Sorted(maps.Keys(c.subscribers)) {
+		c.subscribers[id](old, now)
+	}
+	if err := c.log.compact(context.WithoutCancel(ctx), now); err != nil {
+		c.failed = err
+	}
+	return nil
 }
-
-// TopicResult is the topic made, or why not. With validateOnly the topic is as it
-// would be, without an id.
-type TopicResult struct {
-	Topic *Topic
-	Err   error
-}
-
-// EnsureInternalTopic returns one of the broker's own topics, created now with
-// Kafka's settings for it if it is not there.
-func (c *Controller) EnsureInternalTopic(ctx context.Context, name string) (*Topic, error) {
-	panic("not yet")
-}
-
-// TopicRef names a topic by name, or by id where Name is empty.
-type TopicRef struct {
-	Name string
-	ID   TopicID
-}
-
-// DeleteTopics deletes topics, each on its own.
-func (c *Controller) DeleteTopics(ctx context.Context, topics []TopicRef) []TopicResult {
-	panic("not yet")
-}
-
-// NewPartitions asks for more partitions.
-type NewPartitions struct {
-	Topic      string
-	Count      int32     // afterwards
-	Assignment [][]int32 // replicas of each new partition; nil: chosen
-}
-
-// CreatePartitions adds partitions, topic by topic.
-func (c *Controller) CreatePartitions(ctx context.Context, topics []NewPartitions, validateOnly bool) []error {
-	panic("not yet")
-}
-
-// NextProducerID returns a producer id that was never given out before, also not
-// before a crash.
-func (c *Controller) NextProducerID(ctx context.Context) (int64, error) { panic("not yet") }

@@ -18,6 +18,7 @@
 // reads images or applies commands has to know.
 //
 // When the log has grown well past what the image needs, the controller writes the
-// whole image into it as commands between two marks and drops what came before. A
-// crash half way leaves an unfinished snapshot, which loading ignores.
+// whole image into it, as the commands that make it out of nothing, in one batch, and
+// drops what came before. A batch is on disk whole or not at all; loading starts at
+// the last one that is a snapshot.
 package cluster

@@ -62,5 +62,9 @@ type Broker struct {
 
 	Topic Topic // what a topic has that sets nothing itself
 
-	static map[string]string // the properties file and the flags, by the names used there
+	listeners, advertised, controllerNames []string
+	protocols                              string
+
+	// The layers, by the names used there.
+	own, forAll, static map[string]string
 }
