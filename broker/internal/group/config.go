@@ -1,0 +1,52 @@
+package group
+
+import (
+	"math"
+	"time"
+)
+
+// Config holds the broker settings that rule groups. It is read only.
+type Config struct {
+	// InitialRebalanceDelay (group.initial.rebalance.delay.ms) is how long the first
+	// rebalance of an empty group waits for more members; each that comes extends the
+	// wait by as much again, up to the group's rebalance time-out (KIP-134). Zero: the
+	// first member gets everything at once, and the second causes another rebalance.
+	//
+	// Kafka waits 3 s. We wait 200 ms: members that are started together still meet in
+	// one generation, and a learner's first consumer reads at once.
+	InitialRebalanceDelay time.Duration
+
+	// MinSessionTimeout and MaxSessionTimeout (group.min.session.timeout.ms,
+	// group.max.session.timeout.ms) bound what a member may ask for.
+	MinSessionTimeout time.Duration
+	MaxSessionTimeout time.Duration
+
+	// NewMemberJoinTimeout is how long a new member's join may be parked. A client that
+	// gave up and joined again would else leave a dead member in the group. Not a
+	// setting in Kafka either.
+	NewMemberJoinTimeout time.Duration
+
+	// MaxSize (group.max.size) is the largest number of members.
+	MaxSize int
+
+	// MaxOffsetMetadata (offset.metadata.max.bytes) is the longest text that may go with
+	// an offset, counted as Kafka does in UTF-16 units.
+	MaxOffsetMetadata int
+
+	// OffsetRetention (offsets.retention.minutes) is how long offsets are kept after
+	// the group became empty, or after the commit where there is no membership (KIP-211).
+	OffsetRetention time.Duration
+}
+
+// DefaultConfig returns Kafka's defaults, but for InitialRebalanceDelay.
+func DefaultConfig() Config {
+	return Config{
+		InitialRebalanceDelay: 200 * time.Millisecond,
+		MinSessionTimeout:     6 * time.Second,
+		MaxSessionTimeout:     30 * time.Minute,
+		NewMemberJoinTimeout:  5 * time.Minute,
+		MaxSize:               math.MaxInt32,
+		MaxOffsetMetadata:     4096,
+		OffsetRetention:       7 * 24 * time.Hour,
+	}
+}

@@ -1,0 +1,185 @@
+package group
+
+import (
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Group is one consumer group. It is not safe for concurrent use.
+type Group struct {
+	id  string
+	cfg *Config
+
+	state      State
+	stateSince time.Time // zero: not known
+
+	generation   int32
+	protocolType string // empty: only offsets are kept here
+	protocol     *string
+	leader       string // member id, empty: none
+
+	members []*member // in the order they came
+	byID    map[string]*member
+	static  map[string]*member   // by instance id
+	pending map[string]time.Time // ids given out that have not come back (KIP-394), and when they lapse
+	offered map[string]int       // how many members offer a protocol
+
+	// subscribed is what the members of this generation read; nil: not known.
+	subscribed map[string]bool
+
+	offsets map[TopicPartition]Offset
+	writing map[TopicPartition]int // commits under way, by partition
+
+	joinTimer joinTimer
+	syncTimer time.Time // when members that have not synced are dropped
+	next      time.Time // no timer is due before; zero: none runs
+
+	known     bool // has been joined, committed to or loaded: exists for clients
+	deleting  bool // its tombstones are being written
+	assigning bool // the leader's assignment for this generation is being written
+
+	seq    uint64
+	writes []write // under way, in order
+
+	now time.Time // of the input that is being handled
+	out Effects
+}
+
+// joinTimer ends the joining phase.
+type joinTimer struct {
+	at time.Time // zero: not running
+	// initial is set while a formerly empty group waits for more members: delay is the
+	// wait that is running, remaining what may follow, newMember whether anyone came
+	// in the meantime.
+	initial          bool
+	delay, remaining time.Duration
+	newMember        bool
+}
+
+// write is a [Persist] under way. done is called once, with the group as it is then.
+type write struct {
+	seq  uint64
+	done []func(err *kerr.Error)
+}
+
+// New returns an empty group that nobody has joined. cfg is shared, and not changed.
+func New(id string, cfg *Config, now time.Time) *Group {
+	return &Group{
+		id: id, cfg: cfg, state: Empty, stateSince: now, now: now,
+		byID: map[string]*member{}, static: map[string]*member{}, pending: map[string]time.Time{},
+		offered: map[string]int{}, offsets: map[TopicPartition]Offset{}, writing: map[TopicPartition]int{},
+	}
+}
+
+// ID returns the group's name.
+func (g *Group) ID() string { return g.id }
+
+// State returns where the group stands.
+func (g *Group) State() State { return g.state }
+
+// Known reports whether the group exists for clients. One that was made only to
+// answer a request that did not create it may be dropped.
+func (g *Group) Known() bool { return g.known }
+
+// Deadline returns when a [Tick] is due, zero if never. It may be early: sessions
+// are prolonged without moving it.
+func (g *Group) Deadline() time.Time { return g.next }
+
+// Step feeds one input to the group. It does no I/O. What has to happen next is
+// returned in order; the caller does it and must not reorder it.
+func (g *Group) Step(now time.Time, in Input) Effects {
+	g.now, g.out = now, nil
+	switch in := in.(type) {
+	case Join:
+		g.onJoin(in)
+	case Sync:
+		g.onSync(in)
+	case Heartbeat:
+		g.reply(in.Ref, HeartbeatReply{Err: g.onHeartbeat(in)})
+	case Leave:
+		g.onLeave(in)
+	case Commit:
+		g.onCommit(in)
+	case Fetch:
+		g.onFetch(in)
+	case DeleteOffsets:
+		g.onDeleteOffsets(in)
+	case DropTopics:
+		g.onDropTopics(in)
+	case Delete:
+		g.onDelete(in)
+	case Expire:
+		g.onExpire()
+	case Persisted:
+		g.onPersisted(in)
+	case Tick:
+		g.onTick()
+	}
+	out := g.out
+	g.out = nil
+	return out
+}
+
+func (g *Group) reply(ref Ref, body any) { g.out = append(g.out, Reply{ref, body}) }
+
+func (g *Group) event(e Event) {
+	e.Generation = g.generation
+	g.out = append(g.out, e)
+}
+
+func (g *Group) become(s State) {
+	g.state, g.stateSince = s, g.now
+}
+
+// persist asks for records to be written and calls done when they are durable or
+// cannot be.
+func (g *Group) persist(records []Record, done func(err *kerr.Error)) {
+	g.seq++
+	g.known = true
+	g.writes = append(g.writes, write{g.seq, []func(*kerr.Error){done}})
+	g.out = append(g.out, Persist{g.seq, records})
+}
+
+// afterWrites calls f when all that is under way is durable: at once if nothing is.
+func (g *Group) afterWrites(f func(err *kerr.Error)) {
+	if n := len(g.writes); n > 0 {
+		g.writes[n-1].done = append(g.writes[n-1].done, f)
+		return
+	}
+	f(nil)
+}
+
+func (g *Group) onPersisted(in Persisted) {
+	if len(g.writes) == 0 || g.writes[0].seq != in.Seq {
+		panic("group: writes reported out of order")
+	}
+	w := g.writes[0]
+	g.writes = g.writes[1:]
+	err := storeError(in.Err)
+	for _, done := range w.done {
+		done(err)
+	}
+}
+
+// storeError is what a client is told of a failed write. It has to look for the
+// coordinator again, or to retry.
+func storeError(err error) *kerr.Error {
+	if err == nil {
+		return nil
+	}
+	var k *kerr.Error
+	if !errors.As(err, &k) {
+		return kerr.UnknownServerError
+	}
+	switch k {
+	case kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut:
+		return kerr.CoordinatorNotAvailable
+	case kerr.NotLeaderForPartition, kerr.KafkaStorageError:
+		return kerr.NotCoordinator
+	case kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidFetchSize:
+		return kerr.UnknownServerError
+	}
+	return k
+}

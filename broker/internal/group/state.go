@@ -1,0 +1,26 @@
+package group
+
+// State is where a group stands. The names are Kafka's, as tools print them.
+type State uint8
+
+const (
+	// Empty: no members. Offsets may be kept, and anyone may commit them.
+	Empty State = iota
+	// PreparingRebalance: the members are being asked to join again.
+	PreparingRebalance
+	// CompletingRebalance: all have joined, the leader's assignment is awaited.
+	CompletingRebalance
+	// Stable: every member has its assignment.
+	Stable
+	// Dead: deleted. The caller forgets the group.
+	Dead
+)
+
+var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}
+
+func (s State) String() string { return stateNames[s] }
+
+// canRebalance tells whether PreparingRebalance may follow s.
+func (s State) canRebalance() bool {
+	return s == Empty || s == Stable || s == CompletingRebalance
+}
