@@ -1,0 +1,81 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"golang.org/x/sync/errgroup"
+)
+
+// Config says what a mail catcher does.
+type Config struct {
+	SMTP   string // host:port
+	HTTP   string // host:port
+	Dir    string // of the store
+	Limits Limits // zero: DefaultLimits
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, c Config, log *slog.Logger) error {
+	if c.Limits == (Limits{}) {
+		c.Limits = DefaultLimits
+	}
+	store, err := OpenStore(c.Dir, c.Limits)
+	if err != nil {
+		return err
+	}
+	smtpListener, err := net.Listen("tcp", c.SMTP)
+	if err != nil {
+		return errors.Join(fmt.Errorf("mail catcher: %w", err), store.Close())
+	}
+	httpListener, err := net.Listen("tcp", c.HTTP)
+	if err != nil {
+		return errors.Join(fmt.Errorf("mail catcher: %w", err), smtpListener.Close(), store.Close())
+	}
+	log.Info("mail catcher listens", "smtp", smtpListener.Addr().String(), "http", httpListener.Addr().String(), "messages", store.Count())
+	return errors.Join(serve(ctx, smtpListener, httpListener, store, log), store.Close())
+}
+
+// serve takes and shows mails on open listeners.
+func serve(ctx context.Context, smtpListener, httpListener net.Listener, store *Store, log *slog.Logger) error {
+	mails := newSMTP(store, log)
+	pages := &http.Server{
+		Handler:           NewHandler(store, log),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := mails.Serve(limit(smtpListener, maxConnections)); !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		if err := pages.Serve(httpListener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if mails.Shutdown(drain) != nil {
+			_ = mails.Close() // sessions that sit idle
+		}
+		if pages.Shutdown(drain) != nil {
+			_ = pages.Close()
+		}
+		return nil
+	})
+	return group.Wait()
+}

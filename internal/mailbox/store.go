@@ -1,0 +1,298 @@
+package mailbox
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits bound what a store keeps.
+type Limits struct {
+	Bytes    int64 // of all files
+	Messages int
+}
+
+// DefaultLimits hold the two mails of some fifty thousand orders.
+var DefaultLimits = Limits{Bytes: 256 << 20, Messages: 100_000}
+
+// filesPerStore is how finely the oldest are dropped.
+const filesPerStore = 8
+
+// Message is what is known about a mail without its text.
+type Message struct {
+	ID        int64     `json:"id"` // counts up from 1, never used again
+	Received  time.Time `json:"received"`
+	From      string    `json:"from"` // of the envelope, as To
+	To        []string  `json:"to"`
+	Subject   string    `json:"subject"`
+	MessageID string    `json:"message_id"`
+	OrderID   string    `json:"order_id,omitempty"`
+	Event     string    `json:"event,omitempty"` // what the mail tells of
+	Size      int       `json:"size"`
+}
+
+// stored is a line of a file.
+type stored struct {
+	Message
+	Data []byte `json:"data"` // base64 in JSON: a mail may hold any byte
+}
+
+// mailFile is one file of the store, guarded by the store's mutex.
+type mailFile struct {
+	first int64 // id of its first message, and its name
+	f     *os.File
+	size  int64
+}
+
+type entry struct {
+	Message
+	file   *mailFile
+	offset int64
+	length int
+}
+
+// Store keeps mails in files and an index of them in memory. It is safe for
+// many goroutines.
+type Store struct {
+	dir    string
+	limits Limits
+
+	mu      sync.Mutex // guards what follows
+	files   []*mailFile
+	entries []entry // by id, without gaps
+	byOrder map[string][]int64
+	bytes   int64
+	next    int64
+	closed  bool
+}
+
+const fileSuffix = ".jsonl"
+
+// OpenStore opens the store in a folder, which is made when it is missing.
+func OpenStore(dir string, limits Limits) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, limits: limits, byOrder: map[string][]int64{}, next: 1}
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var firsts []int64
+	for _, e := range names {
+		digits, ok := strings.CutSuffix(e.Name(), fileSuffix)
+		if first, err := strconv.ParseInt(digits, 10, 64); ok && err == nil {
+			firsts = append(firsts, first)
+		}
+	}
+	slices.Sort(firsts)
+	for _, first := range firsts {
+		if err := s.open(first); err != nil {
+			return nil, errors.Join(fmt.Errorf("open mail store: %w", err), s.Close())
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) path(first int64) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%012d%s", first, fileSuffix))
+}
+
+// open opens or makes a file and reads what it holds. What follows the last
+// whole line is cut off.
+func (s *Store) open(first int64) error {
+	f, err := os.OpenFile(s.path(first), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	mf := &mailFile{first: first, f: f}
+	s.files = append(s.files, mf)
+	s.next = max(s.next, first)
+	r := bufio.NewReaderSize(f, 64<<10)
+	for {
+		line, err := r.ReadBytes('\n')
+		var m stored
+		if err != nil || json.Unmarshal(line, &m) != nil || m.ID != s.next {
+			break
+		}
+		s.index(m.Message, mf, mf.size, len(line))
+		mf.size += int64(len(line))
+	}
+	s.bytes += mf.size
+	if err := f.Truncate(mf.size); err != nil {
+		return err
+	}
+	_, err = f.Seek(mf.size, io.SeekStart)
+	return err
+}
+
+func (s *Store) index(m Message, f *mailFile, offset int64, length int) {
+	s.entries = append(s.entries, entry{Message: m, file: f, offset: offset, length: length})
+	if m.OrderID != "" {
+		s.byOrder[m.OrderID] = append(s.byOrder[m.OrderID], m.ID)
+	}
+	s.next = m.ID + 1
+}
+
+// Add keeps a message. When it returns nil, the message survives the end of
+// this process.
+func (s *Store) Add(m Message, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return os.ErrClosed
+	}
+	m.ID, m.Size = s.next, len(data)
+	line, err := json.Marshal(stored{Message: m, Data: data})
+	if err != nil {
+		return err
+	}
+	line = append(line, '\n')
+	if err := s.roll(int64(len(line))); err != nil {
+		return err
+	}
+	f := s.files[len(s.files)-1]
+	if _, err := f.f.WriteAt(line, f.size); err != nil {
+		return fmt.Errorf("keep mail: %w", errors.Join(err, f.f.Truncate(f.size)))
+	}
+	s.index(m, f, f.size, len(line))
+	f.size += int64(len(line))
+	s.bytes += int64(len(line))
+	return s.trim()
+}
+
+// roll begins a new file where the last one would become too large.
+func (s *Store) roll(more int64) error {
+	if n := len(s.files); n > 0 {
+		last := s.files[n-1]
+		full := last.size+more > s.limits.Bytes/filesPerStore || s.next-last.first >= int64(max(1, s.limits.Messages/filesPerStore))
+		if !full || last.size == 0 {
+			return nil
+		}
+	}
+	return s.open(s.next)
+}
+
+// trim drops the oldest files until the store is within its limits.
+func (s *Store) trim() error {
+	for len(s.files) > 1 && (s.bytes > s.limits.Bytes || len(s.entries) > s.limits.Messages) {
+		oldest, keepFrom := s.files[0], s.files[1].first
+		n := int(keepFrom - s.entries[0].ID)
+		for _, e := range s.entries[:n] {
+			if ids := s.byOrder[e.OrderID]; len(ids) > 1 {
+				s.byOrder[e.OrderID] = ids[1:]
+			} else {
+				delete(s.byOrder, e.OrderID)
+			}
+		}
+		s.entries = slices.Clone(s.entries[n:])
+		s.files = s.files[1:]
+		s.bytes -= oldest.size
+		if err := errors.Join(oldest.f.Close(), os.Remove(s.path(oldest.first))); err != nil {
+			return fmt.Errorf("drop oldest mails: %w", err)
+		}
+	}
+	return nil
+}
+
+// Query picks messages.
+type Query struct {
+	OrderID string // empty: all
+	After   int64  // only ids above this
+	Limit   int
+	Newest  bool // the last Limit of them, newest first, instead of the first
+}
+
+// List answers the messages that a query picks, and whether there are more.
+func (s *Store) List(q Query) (list []Message, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.entries) == 0 {
+		return nil, false
+	}
+	var ids []int64
+	base := s.entries[0].ID
+	if q.OrderID != "" {
+		ids = s.byOrder[q.OrderID]
+		ids = ids[sortedFrom(ids, q.After+1):]
+	} else {
+		from := min(max(q.After+1, base), s.next)
+		count := min(s.next-from, int64(q.Limit)+1)
+		if q.Newest {
+			from = s.next - count
+		}
+		for id := range count {
+			ids = append(ids, from+id)
+		}
+	}
+	if more = len(ids) > q.Limit; more {
+		if q.Newest {
+			ids = ids[len(ids)-q.Limit:]
+		} else {
+			ids = ids[:q.Limit]
+		}
+	}
+	for _, id := range ids {
+		list = append(list, s.entries[id-base].Message)
+	}
+	if q.Newest {
+		slices.Reverse(list)
+	}
+	return list, more
+}
+
+func sortedFrom(ids []int64, from int64) int {
+	i, _ := slices.BinarySearch(ids, from)
+	return i
+}
+
+// Data answers a message with its text; ok is false when it is not there.
+func (s *Store) Data(id int64) (m Message, data []byte, ok bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.entries) == 0 || id < s.entries[0].ID || id >= s.next {
+		return Message{}, nil, false, nil
+	}
+	e := s.entries[id-s.entries[0].ID]
+	line := make([]byte, e.length)
+	if _, err := e.file.f.ReadAt(line, e.offset); err != nil {
+		return Message{}, nil, false, fmt.Errorf("read mail: %w", err)
+	}
+	var st stored
+	if err := json.Unmarshal(bytes.TrimSpace(line), &st); err != nil {
+		return Message{}, nil, false, fmt.Errorf("read mail: %w", err)
+	}
+	return e.Message, st.Data, true, nil
+}
+
+// Count is how many messages are kept.
+func (s *Store) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries)
+}
+
+// Close closes the files. It may be called twice.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	for _, f := range s.files {
+		errs = append(errs, f.f.Close())
+	}
+	return errors.Join(errs...)
+}
