@@ -91,8 +91,8 @@ func TestAdmin_Sarama(t *testing.T) {
 			if err != nil || len(brokers) != 1 || controller != brokers[0].ID() {
 				t.Errorf("cluster: %v, controller %d, %v", brokers, controller, err)
 			}
-			configs, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic})
-			if err != nil || len(configs) == 0 {
+			configs, err := admin.DescribeConfigs([]*sarama.ConfigResource{{Type: sarama.TopicResource, Name: topic}}, sarama.DescribeConfigsOptions{})
+			if err != nil || len(configs) != 1 {
 				t.Errorf("configs: %v, %v", configs, err)
 			}
 			if err := admin.DeleteTopic(topic); err != nil {

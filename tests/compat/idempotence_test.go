@@ -20,6 +20,7 @@ func TestIdempotence_Producers(t *testing.T) {
 	for _, c := range []client{
 		{name: "franz-go", produce: produceFranz}, // idempotent unless told otherwise
 		{name: "sarama", produce: func(t *testing.T, seeds []string, topic, _ string, records []record) {
+			t.Helper()
 			config := saramaConfig(sarama.V2_8_0_0)
 			config.Producer.Idempotent = true
 			config.Net.MaxOpenRequests = 1

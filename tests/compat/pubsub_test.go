@@ -15,6 +15,7 @@ import (
 func TestWatermillSuite(t *testing.T) {
 	seeds := seeds(t)
 	inGroup := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+		t.Helper()
 		return watermillPubSub(t, seeds, group)
 	}
 	prefix := uniqueName(t, "")
@@ -25,7 +26,10 @@ func TestWatermillSuite(t *testing.T) {
 			ForceShort:        true, // the long form is a load test: thousands of messages a case
 			GenerateTopicFunc: func(c tests.TestContext) string { return prefix + "-" + string(c.TestID) },
 		},
-		func(t *testing.T) (message.Publisher, message.Subscriber) { return inGroup(t, prefix) },
+		func(t *testing.T) (message.Publisher, message.Subscriber) {
+			t.Helper()
+			return inGroup(t, prefix)
+		},
 		inGroup,
 	)
 }

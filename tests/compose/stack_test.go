@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func freePorts(t *testing.T, n int) []string {
 			continue
 		}
 		l.Close()
-		ports = append(ports, fmt.Sprint(port))
+		ports = append(ports, strconv.Itoa(port))
 	}
 	if len(ports) < n {
 		t.Fatal("no free ports")
