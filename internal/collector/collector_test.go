@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -146,7 +147,7 @@ func TestStore_SurvivesRestartAndTornTail(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := segmentPath(dir, 1)
+	path := filepath.Join(dir, segmentName(1))
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -281,9 +282,9 @@ func TestQueries(t *testing.T) {
 	server, store := newServer(t, nil)
 	add(t, store, request(t, "order", spec{trace: 7, span: 1, name: "x", order: "A"}))
 	for path, want := range map[string]int{
-		"/api/orders/A/spans":         1,
-		"/api/orders/B/spans":         0,
-		"/api/traces/" + hexTID(7):    1,
+		"/api/orders/A/spans":       1,
+		"/api/orders/B/spans":       0,
+		"/api/traces/" + hexTID(7):  1,
 		"/api/traces/" + hexTID(99): 0,
 	} {
 		res, err := http.Get(server.URL + path)

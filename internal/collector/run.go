@@ -15,8 +15,8 @@ import (
 // Config says what a collector does.
 type Config struct {
 	Listen  string // host:port for OTLP over HTTP and for queries
-	Dir     string // of the store
-	Limits  Limits // zero: DefaultLimits
+	Dir     string // of the store; empty: memory
+	Limits  Limits // zero: the default
 	Forward string // OTLP endpoint of another receiver; empty: none
 	Headers string // for Forward, k=v,k=v
 }
@@ -28,6 +28,9 @@ const flushEvery = time.Second
 func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if c.Limits == (Limits{}) {
 		c.Limits = DefaultLimits
+		if c.Dir == "" {
+			c.Limits = memoryLimits
+		}
 	}
 	var forward *Forwarder
 	if c.Forward != "" {

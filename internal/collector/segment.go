@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
-	"path/filepath"
+	"math"
 	"strconv"
 	"strings"
+
+	"millrace/internal/blockfile"
 )
 
 const (
@@ -23,16 +24,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // segment is one file of the store. The store's mutex guards it.
 type segment struct {
 	number uint32
-	file   *os.File
+	file   blockfile.File
 	w      *bufio.Writer
 	size   int64 // with what is still buffered
 	spans  int
 	began  []traceID // traces whose first span is in this segment
 }
 
-func segmentPath(dir string, number uint32) string {
-	return filepath.Join(dir, fmt.Sprintf("%08d%s", number, segmentSuffix))
-}
+func segmentName(number uint32) string { return fmt.Sprintf("%08d%s", number, segmentSuffix) }
 
 // segmentNumber reads the number from a file name; ok is false for other files.
 func segmentNumber(name string) (number uint32, ok bool) {
@@ -42,17 +41,17 @@ func segmentNumber(name string) (number uint32, ok bool) {
 }
 
 // openSegment opens or makes a segment; recover has to follow.
-func openSegment(dir string, number uint32) (*segment, error) {
-	f, err := os.OpenFile(segmentPath(dir, number), os.O_RDWR|os.O_CREATE, 0o644)
+func openSegment(dir blockfile.Folder, number uint32) (*segment, error) {
+	f, err := dir.Open(segmentName(number))
 	if err != nil {
 		return nil, err
 	}
-	return &segment{number: number, file: f, w: bufio.NewWriterSize(f, 64<<10)}, nil
+	return &segment{number: number, file: f}, nil
 }
 
 // recover hands each whole record to add and cuts off what follows the last.
 func (s *segment) recover(maxRecord int, add func(body []byte, offset int64)) error {
-	r := bufio.NewReaderSize(s.file, 64<<10)
+	r := bufio.NewReaderSize(io.NewSectionReader(s.file, 0, math.MaxInt64), 64<<10)
 	var header [recordHeader]byte
 	for {
 		if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -72,11 +71,8 @@ func (s *segment) recover(maxRecord int, add func(body []byte, offset int64)) er
 		add(body, s.size+recordHeader)
 		s.size += recordHeader + int64(length)
 	}
-	if err := s.file.Truncate(s.size); err != nil {
-		return err
-	}
-	_, err := s.file.Seek(s.size, io.SeekStart)
-	return err
+	s.w = bufio.NewWriterSize(io.NewOffsetWriter(s.file, s.size), 64<<10)
+	return s.file.Truncate(s.size)
 }
 
 // append writes a record and returns where its body begins.

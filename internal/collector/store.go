@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"millrace/internal/blockfile"
 	"millrace/internal/span"
 )
 
@@ -19,6 +20,9 @@ type Limits struct {
 
 // DefaultLimits hold the last few thousand orders.
 var DefaultLimits = Limits{Bytes: 64 << 20, Spans: 150_000}
+
+// memoryLimits are for a store without a folder.
+var memoryLimits = Limits{Bytes: 16 << 20, Spans: 30_000}
 
 // segmentsPerStore is how finely the oldest are dropped.
 const segmentsPerStore = 8
@@ -46,7 +50,7 @@ type orderEntry struct {
 // Store keeps spans in files and an index of them in memory. It is safe for
 // many goroutines.
 type Store struct {
-	dir       string
+	dir       blockfile.Folder
 	limits    Limits
 	maxRecord int
 
@@ -61,23 +65,24 @@ type Store struct {
 	closed    bool
 }
 
-// OpenStore opens the store in a folder, which is made when it is missing. No
-// record longer than maxRecord is taken.
-func OpenStore(dir string, limits Limits, maxRecord int) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// OpenStore opens the store in a folder, which is made when it is missing; an
+// empty path means memory. No record longer than maxRecord is taken.
+func OpenStore(path string, limits Limits, maxRecord int) (*Store, error) {
+	dir, err := blockfile.OpenFolder(path)
+	if err != nil {
 		return nil, err
 	}
 	s := &Store{
 		dir: dir, limits: limits, maxRecord: maxRecord,
 		traces: map[traceID]*traceEntry{}, orders: map[string]*orderEntry{}, known: map[string]uint32{},
 	}
-	entries, err := os.ReadDir(dir)
+	names, err := dir.Names()
 	if err != nil {
 		return nil, err
 	}
 	var numbers []uint32
-	for _, e := range entries {
-		if n, ok := segmentNumber(e.Name()); ok {
+	for _, name := range names {
+		if n, ok := segmentNumber(name); ok {
 			numbers = append(numbers, n)
 		}
 	}
@@ -218,7 +223,7 @@ func (s *Store) trim() error {
 		for _, id := range oldest.began {
 			s.forget(id)
 		}
-		if err := errors.Join(oldest.close(), os.Remove(segmentPath(s.dir, oldest.number))); err != nil {
+		if err := errors.Join(oldest.close(), s.dir.Remove(segmentName(oldest.number))); err != nil {
 			return fmt.Errorf("drop oldest traces: %w", err)
 		}
 	}
@@ -279,7 +284,7 @@ func (s *Store) read(refs []ref) ([]span.Span, error) {
 	if err := s.segments[len(s.segments)-1].w.Flush(); err != nil {
 		return nil, err
 	}
-	files := make(map[uint32]*os.File, len(s.segments))
+	files := make(map[uint32]blockfile.File, len(s.segments))
 	for _, seg := range s.segments {
 		files[seg.number] = seg.file
 	}

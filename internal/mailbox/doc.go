@@ -5,4 +5,5 @@
 // A message is written to a file before it is answered with 250, so that killing
 // the process loses nothing that was accepted. There is no fsync: a power cut
 // may. The files hold a JSON object a line and are bounded; the oldest go first.
+// Without a folder mails stay in memory.
 package mailbox

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/smtp"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -179,7 +180,7 @@ func TestStore_CutsATornTail(t *testing.T) {
 		}
 	}
 	size := s.files[0].size
-	if err := errors.Join(s.Close(), s.Close(), os.Truncate(s.path(1), size-2)); err != nil {
+	if err := errors.Join(s.Close(), s.Close(), os.Truncate(filepath.Join(dir, fileName(1)), size-2)); err != nil {
 		t.Fatal(err)
 	}
 	if s, err = OpenStore(dir, DefaultLimits); err != nil {

@@ -17,14 +17,17 @@ import (
 type Config struct {
 	SMTP   string // host:port
 	HTTP   string // host:port
-	Dir    string // of the store
-	Limits Limits // zero: DefaultLimits
+	Dir    string // of the store; empty: memory
+	Limits Limits // zero: the default
 }
 
 // Run serves until ctx ends.
 func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if c.Limits == (Limits{}) {
 		c.Limits = DefaultLimits
+		if c.Dir == "" {
+			c.Limits = memoryLimits
+		}
 	}
 	store, err := OpenStore(c.Dir, c.Limits)
 	if err != nil {

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"millrace/internal/blockfile"
 )
 
 // Limits bound what a store keeps.
@@ -24,6 +26,9 @@ type Limits struct {
 
 // DefaultLimits hold the two mails of some fifty thousand orders.
 var DefaultLimits = Limits{Bytes: 256 << 20, Messages: 100_000}
+
+// memoryLimits are for a store without a folder.
+var memoryLimits = Limits{Bytes: 16 << 20, Messages: 10_000}
 
 // filesPerStore is how finely the oldest are dropped.
 const filesPerStore = 8
@@ -50,7 +55,7 @@ type stored struct {
 // mailFile is one file of the store, guarded by the store's mutex.
 type mailFile struct {
 	first int64 // id of its first message, and its name
-	f     *os.File
+	f     blockfile.File
 	size  int64
 }
 
@@ -64,7 +69,7 @@ type entry struct {
 // Store keeps mails in files and an index of them in memory. It is safe for
 // many goroutines.
 type Store struct {
-	dir    string
+	dir    blockfile.Folder
 	limits Limits
 
 	mu      sync.Mutex // guards what follows
@@ -78,19 +83,21 @@ type Store struct {
 
 const fileSuffix = ".jsonl"
 
-// OpenStore opens the store in a folder, which is made when it is missing.
-func OpenStore(dir string, limits Limits) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// OpenStore opens the store in a folder, which is made when it is missing; an
+// empty path means memory.
+func OpenStore(path string, limits Limits) (*Store, error) {
+	dir, err := blockfile.OpenFolder(path)
+	if err != nil {
 		return nil, err
 	}
 	s := &Store{dir: dir, limits: limits, byOrder: map[string][]int64{}, next: 1}
-	names, err := os.ReadDir(dir)
+	names, err := dir.Names()
 	if err != nil {
 		return nil, err
 	}
 	var firsts []int64
-	for _, e := range names {
-		digits, ok := strings.CutSuffix(e.Name(), fileSuffix)
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, fileSuffix)
 		if first, err := strconv.ParseInt(digits, 10, 64); ok && err == nil {
 			firsts = append(firsts, first)
 		}
@@ -104,21 +111,19 @@ func OpenStore(dir string, limits Limits) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) path(first int64) string {
-	return filepath.Join(s.dir, fmt.Sprintf("%012d%s", first, fileSuffix))
-}
+func fileName(first int64) string { return fmt.Sprintf("%012d%s", first, fileSuffix) }
 
 // open opens or makes a file and reads what it holds. What follows the last
 // whole line is cut off.
 func (s *Store) open(first int64) error {
-	f, err := os.OpenFile(s.path(first), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := s.dir.Open(fileName(first))
 	if err != nil {
 		return err
 	}
 	mf := &mailFile{first: first, f: f}
 	s.files = append(s.files, mf)
 	s.next = max(s.next, first)
-	r := bufio.NewReaderSize(f, 64<<10)
+	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 64<<10)
 	for {
 		line, err := r.ReadBytes('\n')
 		var m stored
@@ -129,11 +134,7 @@ func (s *Store) open(first int64) error {
 		mf.size += int64(len(line))
 	}
 	s.bytes += mf.size
-	if err := f.Truncate(mf.size); err != nil {
-		return err
-	}
-	_, err = f.Seek(mf.size, io.SeekStart)
-	return err
+	return f.Truncate(mf.size)
 }
 
 func (s *Store) index(m Message, f *mailFile, offset int64, length int) {
@@ -198,7 +199,7 @@ func (s *Store) trim() error {
 		s.entries = slices.Clone(s.entries[n:])
 		s.files = s.files[1:]
 		s.bytes -= oldest.size
-		if err := errors.Join(oldest.f.Close(), os.Remove(s.path(oldest.first))); err != nil {
+		if err := errors.Join(oldest.f.Close(), s.dir.Remove(fileName(oldest.first))); err != nil {
 			return fmt.Errorf("drop oldest mails: %w", err)
 		}
 	}
