@@ -4,10 +4,14 @@ package postgres
 
 import (
 	"context"
-	"io/fs"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
@@ -21,8 +25,27 @@ type Config struct {
 	MaxConns int32 `env:"DATABASE_MAX_CONNS" envDefault:"8"`
 }
 
+// DefaultMaxConns bounds the pool where the configuration does not.
+const DefaultMaxConns = 8
+
 // Validate names the variable that is wrong and what is allowed.
-func (c Config) Validate() error { return nil }
+func (c Config) Validate() error {
+	if c.URL == "" {
+		return errors.New("DATABASE_URL is not set, want postgres://user:password@host:port/database")
+	}
+	// The value stays out of the errors: it holds the password.
+	u, err := url.Parse(c.URL)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Host == "" {
+		return errors.New("DATABASE_URL is no URL like postgres://user:password@host:port/database")
+	}
+	if _, err := pgxpool.ParseConfig(c.URL); err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	if c.MaxConns < 0 || c.MaxConns > 1000 {
+		return fmt.Errorf("DATABASE_MAX_CONNS is %d, want 1 to 1000", c.MaxConns)
+	}
+	return nil
+}
 
 // Options are what a pool reports to; nil fields report nowhere.
 type Options struct {
@@ -31,47 +54,68 @@ type Options struct {
 	Registerer     prometheus.Registerer
 }
 
+const (
+	connectTimeout = 5 * time.Second
+	firstPause     = 100 * time.Millisecond
+	longestPause   = 2 * time.Second
+)
+
 // Open returns a pool, once the database answers. While it does not, Open waits, with
 // growing pauses, until ctx ends.
 func Open(ctx context.Context, c Config, o Options) (*pgxpool.Pool, error) {
-	return pgxpool.New(ctx, c.URL)
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = c.MaxConns
+	if config.MaxConns == 0 {
+		config.MaxConns = DefaultMaxConns
+	}
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	if o.TracerProvider != nil {
+		config.ConnConfig.Tracer = otelpgx.NewTracer(
+			otelpgx.WithTracerProvider(o.TracerProvider),
+			otelpgx.WithTrimSQLInSpanName(),
+			otelpgx.WithDisableAcquireTracer(),
+		)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := waitFor(ctx, pool, o.Logger); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("wait for database %s at %s: %w",
+			config.ConnConfig.Database, config.ConnConfig.Host, err)
+	}
+	registerPool(o.Registerer, pool)
+	return pool, nil
 }
 
-// Migrations is a set of goose migrations with a version table of its own
-// (goose_NAME), so that the sets of a database do not share their numbers.
-type Migrations struct {
-	// Name is a short lower-case word: "order", "outbox".
-	Name string
-	FS   fs.FS
-	// Dir is the folder of the .sql files within FS; empty: its root.
-	Dir string
-}
-
-// Migrate applies what is missing of each set, in the order given. Instances that
-// start at the same time wait for one another.
-func Migrate(ctx context.Context, pool *pgxpool.Pool, sets ...Migrations) error { return nil }
-
-// Beginner is a *pgxpool.Pool or a *pgx.Conn.
-type Beginner interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
-}
-
-// InTx runs f in a transaction and commits it if f returns nil. When Postgres asks to
-// try again (serialization failure, deadlock) it does so, three times in all: f must
-// have no effect but on the transaction.
-func InTx(ctx context.Context, db Beginner, f func(tx pgx.Tx) error) error { return nil }
-
-// IsTransient tells whether the same statement may work later: the connection broke,
-// the server is starting or full, a lock or a serialization was in the way.
-func IsTransient(err error) bool { return false }
-
-// IsUniqueViolation tells whether err is the breach of the named unique constraint;
-// an empty name means any.
-func IsUniqueViolation(err error, constraint string) bool { return false }
-
-// Provision makes sure that the database and the role exist, that the role owns the
-// database and has the password, and that no other role may connect to it. It returns
-// the URL for the role.
-func Provision(ctx context.Context, adminURL, database, role, password string) (string, error) {
-	return "", nil
+// waitFor pings until the database answers. A wrong password and an absent database
+// are waited for too: whoever provisions them may still be at it.
+func waitFor(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	pause := firstPause
+	for {
+		err := pool.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), err)
+		}
+		log.WarnContext(ctx, "database does not answer yet", "error", err, "next_try", pause)
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, longestPause)
+	}
 }
