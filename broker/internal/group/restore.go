@@ -96,3 +96,9 @@ func (g *Group) Describe() Description {
 	}
 	return d
 }
+
+// ProtocolType returns what kind of clients the group has; empty: only offsets are kept.
+func (g *Group) ProtocolType() string { return g.protocolType }
+
+// Size returns how many members and committed offsets there are.
+func (g *Group) Size() (members, offsets int) { return len(g.members), len(g.offsets) }

@@ -1,0 +1,233 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/group"
+)
+
+// call feeds one input to a group and waits for the answer. prepare gets the number
+// of the request.
+func call[T any](ctx context.Context, c *Coordinator, groupID string, prepare func(group.Ref) group.Input) (answer T, err *kerr.Error) {
+	s, err := c.shardOf(groupID)
+	if err != nil {
+		return answer, err
+	}
+	if s == nil { // there are no groups at all: a new one answers
+		g := group.New(groupID, &c.cfg.Group, time.Now())
+		for _, e := range g.Step(time.Now(), prepare(1)) {
+			if r, ok := e.(group.Reply); ok {
+				return r.Body.(T), nil
+			}
+		}
+		return answer, kerr.CoordinatorNotAvailable
+	}
+	reply := make(chan any, 1)
+	e := s.lock(groupID)
+	e.ref++
+	ref := e.ref
+	e.waiting[ref] = reply
+	e.step(prepare(ref))
+	e.mu.Unlock()
+	select {
+	case r := <-reply:
+		return r.(T), nil
+	case <-ctx.Done():
+	case <-c.ctx.Done():
+	}
+	e.mu.Lock()
+	delete(e.waiting, ref)
+	e.mu.Unlock()
+	return answer, kerr.CoordinatorNotAvailable
+}
+
+// Join handles a JoinGroup request; Ref and NewMemberID are filled in. It returns when
+// the generation has formed, which may take as long as the rebalance time-out.
+func (c *Coordinator) Join(ctx context.Context, groupID string, in group.Join) group.JoinReply {
+	if groupID == "" {
+		return group.JoinReply{Err: kerr.InvalidGroupID, MemberID: in.MemberID, Generation: -1}
+	}
+	if err := c.Ensure(ctx); err != nil {
+		return group.JoinReply{Err: err, MemberID: in.MemberID, Generation: -1}
+	}
+	name := in.ClientID
+	if in.InstanceID != "" {
+		name = in.InstanceID
+	}
+	in.NewMemberID = name + "-" + uuid.NewString()
+	r, err := call[group.JoinReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return group.JoinReply{Err: err, MemberID: in.MemberID, Generation: -1}
+	}
+	return r
+}
+
+// Sync handles a SyncGroup request. It returns when the leader has assigned and that
+// is durable.
+func (c *Coordinator) Sync(ctx context.Context, groupID string, in group.Sync) group.SyncReply {
+	if groupID == "" {
+		return group.SyncReply{Err: kerr.InvalidGroupID}
+	}
+	r, err := call[group.SyncReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return group.SyncReply{Err: err}
+	}
+	return r
+}
+
+// Heartbeat handles a Heartbeat request. While groups are being loaded every
+// heartbeat is fine: sessions begin when that is done.
+func (c *Coordinator) Heartbeat(ctx context.Context, groupID string, in group.Heartbeat) *kerr.Error {
+	if groupID == "" {
+		return kerr.InvalidGroupID
+	}
+	r, err := call[group.HeartbeatReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err == kerr.CoordinatorLoadInProgress {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.Err
+}
+
+// Leave handles a LeaveGroup request.
+func (c *Coordinator) Leave(ctx context.Context, groupID string, members []group.Leaving) group.LeaveReply {
+	if groupID == "" {
+		return group.LeaveReply{Err: kerr.InvalidGroupID}
+	}
+	r, err := call[group.LeaveReply](ctx, c, groupID, func(ref group.Ref) group.Input {
+		return group.Leave{Ref: ref, Members: members}
+	})
+	if err != nil {
+		return group.LeaveReply{Err: err}
+	}
+	return r
+}
+
+// Commit handles an OffsetCommit request and returns when the offsets are durable.
+// The empty group id is allowed, as in Kafka.
+func (c *Coordinator) Commit(ctx context.Context, groupID string, in group.Commit) group.CommitReply {
+	if err := c.Ensure(ctx); err != nil {
+		return group.CommitReply{Err: err}
+	}
+	r, err := call[group.CommitReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return group.CommitReply{Err: err}
+	}
+	return r
+}
+
+// Fetch handles an OffsetFetch request for one group.
+func (c *Coordinator) Fetch(ctx context.Context, groupID string, in group.Fetch) group.FetchReply {
+	r, err := call[group.FetchReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return group.FetchReply{Err: err}
+	}
+	return r
+}
+
+// DeleteOffsets handles an OffsetDelete request.
+func (c *Coordinator) DeleteOffsets(ctx context.Context, groupID string, tps []group.TopicPartition) group.DeleteOffsetsReply {
+	if groupID == "" {
+		return group.DeleteOffsetsReply{Err: kerr.InvalidGroupID}
+	}
+	r, err := call[group.DeleteOffsetsReply](ctx, c, groupID, func(ref group.Ref) group.Input {
+		return group.DeleteOffsets{Ref: ref, Partitions: tps}
+	})
+	if err != nil {
+		return group.DeleteOffsetsReply{Err: err}
+	}
+	return r
+}
+
+// Delete handles a DeleteGroups request for one group.
+func (c *Coordinator) Delete(ctx context.Context, groupID string) *kerr.Error {
+	r, err := call[group.DeleteReply](ctx, c, groupID, func(ref group.Ref) group.Input { return group.Delete{Ref: ref} })
+	if err != nil {
+		return err
+	}
+	return r.Err
+}
+
+// TopicsDeleted forgets the offsets of topics that are no more.
+func (c *Coordinator) TopicsDeleted(topics ...string) {
+	gone := make(map[string]bool, len(topics))
+	for _, t := range topics {
+		gone[t] = true
+	}
+	_ = c.each(func(e *entry) { e.step(group.DropTopics{Topics: gone}) })
+}
+
+// Describe tells how a group stands; found is false if it does not exist.
+func (c *Coordinator) Describe(groupID string) (d group.Description, found bool, err *kerr.Error) {
+	s, err := c.shardOf(groupID)
+	if s == nil || err != nil {
+		return d, false, err
+	}
+	s.mu.Lock()
+	e := s.groups[groupID]
+	s.mu.Unlock()
+	if e == nil {
+		return d, false, nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.gone || !e.g.Known() {
+		return d, false, nil
+	}
+	return e.g.Describe(), true, nil
+}
+
+// Listed is a group in a list.
+type Listed struct {
+	ID           string
+	State        group.State
+	ProtocolType string
+}
+
+// List returns all groups. With an error, some could not be read yet.
+func (c *Coordinator) List() (groups []Listed, err *kerr.Error) {
+	if c.ctx.Err() != nil {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	err = c.each(func(e *entry) {
+		groups = append(groups, Listed{e.g.ID(), e.g.State(), e.g.ProtocolType()})
+	})
+	return groups, err
+}
+
+// Stats counts what the coordinator holds, for gauges.
+type Stats struct {
+	Groups  map[group.State]int
+	Members int
+	Offsets int
+	Loading int // partitions that are not loaded yet
+	Failed  int // partitions that could not be loaded
+}
+
+// Stats counts groups, members and offsets.
+func (c *Coordinator) Stats() Stats {
+	st := Stats{Groups: map[group.State]int{}}
+	if shards := c.shards.Load(); shards != nil {
+		for _, s := range *shards {
+			switch s.state.Load() {
+			case stateLoading:
+				st.Loading++
+			case stateFailed:
+				st.Failed++
+			}
+		}
+	}
+	_ = c.each(func(e *entry) {
+		st.Groups[e.g.State()]++
+		members, offsets := e.g.Size()
+		st.Members += members
+		st.Offsets += offsets
+	})
+	return st
+}

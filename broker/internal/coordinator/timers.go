@@ -1,0 +1,114 @@
+package coordinator
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// timers knows when each group wants its next tick. One heap and one goroutine serve
+// them all. A heartbeat does not touch it: the group's deadline stays where it is and
+// is found to be early when it comes.
+type timers struct {
+	mu   sync.Mutex
+	heap timerHeap
+	wake chan struct{} // the earliest time has moved forward
+}
+
+type timerHeap []*timer
+
+// timer is an entry's place in the heap.
+type timer struct {
+	e     *entry
+	at    time.Time
+	index int // -1: not in the heap
+}
+
+func newTimers() *timers { return &timers{wake: make(chan struct{}, 1)} }
+
+// set moves an entry's next tick; zero: never.
+func (t *timers) set(tm *timer, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case at.IsZero():
+		if tm.index >= 0 {
+			heap.Remove(&t.heap, tm.index)
+		}
+		return
+	case tm.index >= 0:
+		tm.at = at
+		heap.Fix(&t.heap, tm.index)
+	default:
+		tm.at = at
+		heap.Push(&t.heap, tm)
+	}
+	if tm.index == 0 {
+		select {
+		case t.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// due takes out the entries whose time has come and returns when the next one will.
+func (t *timers) due(now time.Time) (due []*entry, next time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.heap) > 0 {
+		if at := t.heap[0].at; at.After(now) {
+			return due, at
+		}
+		due = append(due, heap.Pop(&t.heap).(*timer).e)
+	}
+	return due, time.Time{}
+}
+
+// run ticks the groups until stop is closed.
+func (t *timers) run(stop <-chan struct{}, tick func(*entry)) {
+	clock := time.NewTimer(time.Hour)
+	defer clock.Stop()
+	for {
+		due, next := t.due(time.Now())
+		for _, e := range due {
+			tick(e)
+		}
+		if len(due) > 0 {
+			continue
+		}
+		wait := time.Hour
+		if !next.IsZero() {
+			wait = time.Until(next)
+		}
+		clock.Reset(wait)
+		select {
+		case <-stop:
+			return
+		case <-t.wake:
+		case <-clock.C:
+		}
+	}
+}
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *timerHeap) Push(x any) {
+	tm := x.(*timer)
+	tm.index = len(*h)
+	*h = append(*h, tm)
+}
+
+func (h *timerHeap) Pop() any {
+	old := *h
+	tm := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	tm.index = -1
+	return tm
+}
