@@ -1,0 +1,75 @@
+// Package postgres remembers which mails went out.
+//
+// One transaction spans the mail: it inserts the inbox row and the mail's row, then
+// the mail is handed to the mail server, then it commits. While it is open, a second
+// delivery of the message (another instance after a rebalance) waits at the inbox row
+// and then finds the mail sent. If the mail cannot be handed over, nothing is kept and
+// the message comes again.
+//
+// One window is left, as with any effect outside of the database: the process dies
+// after the mail server's answer and before the commit. The mail then goes out once
+// more, with the same Message-ID. docs/guarantees.md says what follows from that.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"millrace/pkg/messaging/inbox"
+	"millrace/pkg/postgres"
+	"millrace/services/notification"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations returns everything that the database of this service needs.
+func Migrations() []postgres.Migrations {
+	return []postgres.Migrations{inbox.Migrations, {Name: "mails", FS: files, Dir: "migrations"}}
+}
+
+// Store sends each mail once. It is safe for concurrent use; a mail that is under way
+// holds a connection of the pool.
+type Store struct {
+	pool   *pgxpool.Pool
+	sender notification.Sender
+}
+
+// NewStore returns a Store on a migrated database.
+func NewStore(pool *pgxpool.Pool, sender notification.Sender) *Store {
+	return &Store{pool: pool, sender: sender}
+}
+
+// SendOnce sends the mail and records that it did. It returns false, and sends
+// nothing, when the message was dealt with before or the order has had a mail of this
+// kind. Errors of the sender come back wrapped; nothing is recorded then.
+func (s *Store) SendOnce(ctx context.Context, group, messageID string, m notification.Mail) (sent bool, err error) {
+	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		sent = false
+		fresh, first := false, false
+		batch := &pgx.Batch{}
+		inbox.Queue(batch, group, messageID, func(isNew bool) { fresh = isNew })
+		batch.Queue(`INSERT INTO mails (order_id, kind, recipient, message_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			m.OrderID, m.Kind, m.Recipient, m.MessageID).Exec(func(tag pgconn.CommandTag) error {
+			first = tag.RowsAffected() == 1
+			return nil
+		})
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return fmt.Errorf("record mail %s of order %s: %w", m.Kind, m.OrderID, err)
+		}
+		if !fresh || !first {
+			return nil // another message with the same mail is marked as dealt with, too
+		}
+		if err := s.sender.Send(ctx, m); err != nil {
+			return fmt.Errorf("send mail %s of order %s: %w", m.Kind, m.OrderID, err)
+		}
+		sent = true
+		return nil
+	})
+	return sent && err == nil, err
+}
