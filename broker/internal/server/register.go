@@ -28,10 +28,13 @@ type api struct {
 	handle     handler
 }
 
+// keys bounds the API keys; Kafka has used 0 to 92.
+const keys = 128
+
 // apis holds every registered key at its own index; keys that we do not serve
 // have a nil handle. The init functions of the NN_name.go files fill it, so
 // that one line says what is served and what ApiVersions answers.
-var apis [128]api
+var apis [keys]api
 
 // register announces that h answers the key of R in the versions from
 // minVersion to maxVersion. R is a pointer to a request struct of kmsg.

@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/cluster"
+	"millrace/broker/internal/record"
+	"millrace/broker/internal/replica"
+	"millrace/broker/internal/storage"
+	"millrace/broker/internal/wire"
+)
+
+// Produce (API key 0), versions 0–13; 0–2 are offered and not served, as in Kafka 4 (KIP-896).
+//
+//	v3 batches of format 2, transactional id (KIP-98)   v5 log start offset   v7 zstd (KIP-110)
+//	v8 record errors and message (KIP-467)   v9 flexible (KIP-482)   v10 leader told (KIP-951)
+//	v12 transactions of version 2 (KIP-890)   v13 topic ids
+//
+// acks=1 and acks=all wait for the same on one node: that the records are on disk.
+// The records of all partitions are appended first, then the disk is waited for once.
+//
+// Left out: transactional batches (INVALID_TXN_STATE).
+func init() { register(0, 0, 13, (*Server).produce) }
+
+// adminClientID may write to internal topics, by Kafka's own tools.
+const adminClientID = "__admin_client"
+
+// produceResponse is complete when what it reports as written is on disk.
+type produceResponse struct {
+	kmsg.ProduceResponse
+	pending  []pendingProduce
+	deadline time.Time
+	metrics  *Metrics
+}
+
+// pendingProduce is one partition's append, waiting for the disk.
+type pendingProduce struct {
+	partition *replica.Partition
+	through   record.Offset
+	topic, at int // where in the response
+}
+
+func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
+	if r.Version < 3 {
+		return &hangUp{reason: fmt.Sprintf("Produce version %d is offered and not served, versions 3 to 13 are", r.Version)}
+	}
+	resp := &produceResponse{
+		deadline: time.Now().Add(time.Duration(req.TimeoutMillis) * time.Millisecond),
+		pending:  make([]pendingProduce, 0, len(req.Partitions)),
+		metrics:  s.metrics,
+	}
+	resp.Version = r.Version
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	parts := make([]kmsg.ProduceResponseTopicPartition, len(req.Partitions))
+	image := s.cluster.Image()
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		out := &resp.Topics[i]
+		out.Topic, out.TopicID = t.Name, t.ID
+		out.Partitions = parts[t.First:t.End:t.End]
+		for j := range out.Partitions {
+			in, part := &req.Partitions[t.First+j], &out.Partitions[j]
+			part.Default()
+			part.Partition = in.Partition
+			part.BaseOffset, part.LogStartOffset = -1, -1
+			p, info, err := s.producePartition(r, req, image, t, in)
+			if err != nil {
+				s.refuseProduce(part, p, in.Records, err)
+				continue
+			}
+			part.BaseOffset = int64(info.First)
+			part.LogAppendTime = info.LogAppendTime
+			part.LogStartOffset = int64(info.Start)
+			s.metrics.recordsIn.Add(float64(info.Records))
+			s.metrics.recordBytesIn.Add(float64(len(in.Records)))
+			if req.Acks != 0 {
+				resp.pending = append(resp.pending, pendingProduce{p, info.Last + 1, i, j})
+			}
+		}
+	}
+	if req.Acks != 0 {
+		return resp
+	}
+	// Nobody hears of an error here but by the closed connection (KafkaApis.sendResponseCallback).
+	for i := range parts {
+		if code := parts[i].ErrorCode; code != 0 {
+			return &hangUp{reason: fmt.Sprintf("Produce with acks=0 failed: %v", kerr.ErrorForCode(code))}
+		}
+	}
+	return nil
+}
+
+// refusal is an error that has its Kafka code already.
+type refusal struct {
+	code *kerr.Error
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(code *kerr.Error, format string, args ...any) error {
+	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// producePartition checks and appends one partition's records.
+func (s *Server) producePartition(r *Request, req *wire.ProduceRequest, image *cluster.Image, t *wire.ProduceTopic, in *wire.ProducePartition) (*replica.Partition, storage.AppendInfo, error) {
+	var none storage.AppendInfo
+	if req.Acks < -1 || req.Acks > 1 {
+		return nil, none, refuse(kerr.InvalidRequiredAcks, "acks is %d, allowed are -1, 0 and 1", req.Acks)
+	}
+	name := t.Name
+	if r.Version >= 13 {
+		topic := image.TopicByID(t.ID)
+		if topic == nil {
+			return nil, none, refuse(kerr.UnknownTopicID, "no topic has this id")
+		}
+		name = topic.Name
+	}
+	if cluster.IsInternal(name) && r.ClientID != adminClientID {
+		return nil, none, refuse(kerr.InvalidTopicException, "Cannot append to internal topic %s", name)
+	}
+	p, err := s.replicas.Get(name, in.Partition)
+	if err != nil {
+		return nil, none, err
+	}
+	topic := p.Topic()
+	if r.Version >= 13 && topic.ID != t.ID {
+		return nil, none, refuse(kerr.UnknownTopicID, "no topic has this id")
+	}
+	if isr := len(topic.Partitions[in.Partition].ISR); req.Acks == -1 && isr < int(topic.Config.MinInsyncReplicas) {
+		return nil, none, refuse(kerr.NotEnoughReplicas, "The size of the current ISR is %d, min.insync.replicas is %d", isr, topic.Config.MinInsyncReplicas)
+	}
+	if err := checkProduced(r.Version, in.Records); err != nil {
+		return p, none, err
+	}
+	info, err := p.Append(in.Records, storage.FromClient)
+	return p, info, err
+}
+
+// checkProduced applies the rules that belong to the request, not to the log
+// (ProduceRequest.validateRecords): exactly one batch, of format 2.
+func checkProduced(version int16, records []byte) error {
+	if len(records) < record.PrefixSize {
+		return refuse(kerr.InvalidRecord, "Produce requests with version %d must have at least one record batch per partition", version)
+	}
+	batch, rest, err := record.Next(records)
+	switch {
+	case errors.Is(err, record.ErrUnsupportedFormat):
+		return refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain record batches with magic version 2", version)
+	case err != nil:
+		return err
+	case len(rest) > 0:
+		return refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain exactly one record batch per partition", version)
+	case version < 7 && batch.Compression() == record.Zstd:
+		return refuse(kerr.UnsupportedCompressionType, "Produce requests with version %d are not allowed to use ZStandard compression", version)
+	case batch.Transactional():
+		return refuse(kerr.InvalidTxnState, "transactions are not supported")
+	}
+	return nil
+}
+
+// refuseProduce writes why a partition's records were not taken.
+func (s *Server) refuseProduce(part *kmsg.ProduceResponseTopicPartition, p *replica.Partition, records []byte, err error) {
+	var known *refusal
+	if errors.As(err, &known) {
+		part.ErrorCode = known.code.Code
+	} else {
+		name := ""
+		if p != nil {
+			name = p.Name.Topic
+		}
+		part.ErrorCode = s.codeOf(err, "produce", name, part.Partition)
+	}
+	if part.ErrorCode != kerr.UnknownServerError.Code {
+		part.ErrorMessage = kmsg.StringPtr(err.Error())
+	}
+	if errors.Is(err, record.ErrInvalid) && p != nil && p.Topic().Config.Compact() {
+		part.ErrorRecords = keylessRecords(records)
+	}
+	s.metrics.failed(0, part.ErrorCode)
+}
+
+// keylessRecords names the records that a compacted topic cannot take (KIP-467).
+func keylessRecords(records []byte) (out []kmsg.ProduceResponseTopicPartitionErrorRecord) {
+	batch, _, err := record.Next(records)
+	if err != nil {
+		return nil
+	}
+	index := int32(-1)
+	for r, err := range batch.Records(record.MaxDecompressed) {
+		if err != nil {
+			return out
+		}
+		index++
+		if r.Key == nil {
+			e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			e.RelativeOffset = index
+			e.ErrorMessage = kmsg.StringPtr("Compacted topic cannot accept message without key in topic partition")
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// finish waits for the disk.
+func (p *produceResponse) finish(s *Server) {
+	var ctx context.Context
+	for _, w := range p.pending {
+		if w.partition.HighWatermark() >= w.through {
+			continue
+		}
+		if ctx == nil {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(s.closing, p.deadline)
+			defer cancel()
+		}
+		err := w.partition.WaitCommitted(ctx, w.through)
+		if err == nil {
+			continue
+		}
+		part := &p.Topics[w.topic].Partitions[w.at]
+		part.ErrorCode = s.codeOf(err, "wait for the disk", w.partition.Name.Topic, part.Partition)
+		part.ErrorMessage = kmsg.StringPtr(err.Error())
+		part.BaseOffset, part.LogAppendTime, part.LogStartOffset = -1, -1, -1
+		p.metrics.failed(0, part.ErrorCode)
+	}
+	p.pending = nil
+}

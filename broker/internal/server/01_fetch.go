@@ -1,0 +1,193 @@
+package server
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/record"
+	"millrace/broker/internal/replica"
+	"millrace/broker/internal/storage"
+	"millrace/broker/internal/wire"
+)
+
+// Fetch (API key 1), versions 4–18.
+//
+//	v4 isolation level (KIP-98)   v5 log start offset   v7 sessions (KIP-227)   v9 leader epoch (KIP-320)
+//	v11 rack (KIP-392)   v12 flexible, last fetched epoch (KIP-595)   v13 topic ids (KIP-516)
+//	v15 replica state (KIP-903)   v16 leader told (KIP-951)   v17 directory id (KIP-853)   v18 high watermark
+//
+// Records go from the log to the socket as spans, never copied into the answer.
+// A fetch that finds too little waits for max wait or until min bytes have come
+// into any of its partitions; it has no goroutine or timer besides its connection's.
+//
+// Left out: sessions are declined by answering session id 0, which KIP-227 allows; no
+// aborted transactions, because there are none: the last stable offset is the high watermark.
+func init() { register(1, 4, 18, (*Server).fetch) }
+
+// fetchTarget is one partition asked for.
+type fetchTarget struct {
+	partition        *replica.Partition // nil: code says why
+	code             int16
+	topic, at        int // where in the response
+	offset           record.Offset
+	maxBytes         int
+	leaderEpoch      int32
+	lastFetchedEpoch int32
+	mark             int64 // see replica.Waiter
+}
+
+func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
+	resp := &wire.FetchResponse{}
+	resp.Version = r.Version
+	if req.SessionID != 0 && req.SessionEpoch > 0 {
+		// An incremental request of a session that we never opened.
+		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
+		s.metrics.failed(1, resp.ErrorCode)
+		return resp
+	}
+	targets := s.fetchTargets(r, req, resp)
+	limit := int(min(req.MaxBytes, s.cluster.Image().Config.FetchMaxBytes))
+	size, now := s.readAll(resp, targets, limit)
+	if size < int(req.MinBytes) && !now && req.MaxWaitMillis > 0 && len(targets) > 0 {
+		s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), time.Duration(req.MaxWaitMillis)*time.Millisecond)
+		resp.Done()
+		size, _ = s.readAll(resp, targets, limit)
+	}
+	s.metrics.recordBytesOut.Add(float64(size))
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			s.metrics.failed(1, resp.Topics[i].Partitions[j].ErrorCode)
+		}
+	}
+	return resp
+}
+
+// fetchTargets finds the partitions asked for and makes room for them in resp.
+func (s *Server) fetchTargets(r *Request, req *kmsg.FetchRequest, resp *wire.FetchResponse) []fetchTarget {
+	n := 0
+	for i := range req.Topics {
+		n += len(req.Topics[i].Partitions)
+	}
+	targets := make([]fetchTarget, 0, n)
+	parts := make([]wire.FetchPartition, n)
+	resp.Topics = make([]wire.FetchTopic, len(req.Topics))
+	image := s.cluster.Image()
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		name, known := t.Topic, true
+		if r.Version >= 13 {
+			if topic := image.TopicByID(t.TopicID); topic != nil {
+				name = topic.Name
+			} else {
+				known = false
+			}
+		}
+		out := &resp.Topics[i]
+		out.Name, out.ID = t.Topic, t.TopicID
+		out.Partitions, parts = parts[:len(t.Partitions):len(t.Partitions)], parts[len(t.Partitions):]
+		for j := range t.Partitions {
+			in := &t.Partitions[j]
+			out.Partitions[j] = wire.NewFetchPartition(in.Partition)
+			target := fetchTarget{
+				topic: i, at: j, offset: record.Offset(in.FetchOffset), maxBytes: int(in.PartitionMaxBytes),
+				leaderEpoch: in.CurrentLeaderEpoch, lastFetchedEpoch: in.LastFetchedEpoch,
+			}
+			if r.Version < 9 {
+				target.leaderEpoch = -1
+			}
+			if r.Version < 12 {
+				target.lastFetchedEpoch = -1
+			}
+			if known {
+				p, err := s.replicas.Get(name, in.Partition)
+				target.partition, target.code = p, s.codeOf(err, "fetch", name, in.Partition)
+				if p != nil && r.Version >= 13 && p.ID != t.TopicID {
+					target.partition, target.code = nil, kerr.UnknownTopicID.Code
+				}
+			} else {
+				target.code = kerr.UnknownTopicID.Code
+			}
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+// readAll reads every target once, in the order of the request, within limit.
+// now says that the answer is not to be delayed: a partition has an error or has
+// parted ways with the client.
+func (s *Server) readAll(resp *wire.FetchResponse, targets []fetchTarget, limit int) (size int, now bool) {
+	for i := range targets {
+		t := &targets[i]
+		out := &resp.Topics[t.topic].Partitions[t.at]
+		*out = wire.NewFetchPartition(out.Partition)
+		if t.partition == nil {
+			out.ErrorCode, now = t.code, true
+			continue
+		}
+		t.mark = t.partition.Mark()
+		now = s.readOne(resp, t, out, min(t.maxBytes, limit-size), size == 0) || now
+		size += out.RecordBytes
+	}
+	return size, now
+}
+
+func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.FetchPartition, maxBytes int, minOne bool) (now bool) {
+	p := t.partition
+	if err := p.CheckEpoch(t.leaderEpoch); err != nil {
+		out.ErrorCode = s.codeOf(err, "fetch", p.Name.Topic, p.Name.Index)
+		return true
+	}
+	if t.lastFetchedEpoch >= 0 {
+		// What the client read last was written under that epoch; if the epoch ended
+		// before its offset here, the two logs differ from there on.
+		epoch, end := p.Log().EpochEnd(record.Epoch(t.lastFetchedEpoch))
+		if end < 0 {
+			out.ErrorCode = kerr.OffsetOutOfRange.Code
+			return true
+		}
+		if int32(epoch) < t.lastFetchedEpoch || end < t.offset {
+			out.HighWatermark = int64(p.HighWatermark())
+			out.LastStableOffset = out.HighWatermark
+			out.LogStartOffset = int64(p.StartOffset())
+			out.DivergingEpoch, out.DivergingEndOffset = int32(epoch), int64(end)
+			return true
+		}
+	}
+	span, hw, err := p.Read(t.offset, max(maxBytes, 0), minOne)
+	if err != nil {
+		out.ErrorCode = s.codeOf(err, "fetch", p.Name.Topic, p.Name.Index)
+		return true
+	}
+	out.HighWatermark, out.LastStableOffset = int64(hw), int64(hw)
+	out.LogStartOffset = int64(p.StartOffset())
+	if span.Len() == 0 {
+		span.Release()
+		return false
+	}
+	out.Records = span.AppendTo(nil)
+	out.RecordBytes = span.Len()
+	held := new(storage.Span)
+	*held = span
+	resp.Release = append(resp.Release, held.Release)
+	return false
+}
+
+// awaitBytes waits until missing bytes came into the targets together, wait is
+// over, a partition is lost, or the connection ends.
+func (s *Server) awaitBytes(r *Request, targets []fetchTarget, missing int64, wait time.Duration) {
+	w := replica.NewWaiter(missing)
+	for i := range targets {
+		targets[i].partition.Watch(w, targets[i].mark)
+		defer targets[i].partition.Unwatch(w)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-w.C:
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+}

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/replica"
+	"millrace/broker/internal/storage"
+)
+
+// ListOffsets (API key 2), versions 1–11.
+//
+//	v1 one offset per partition (KIP-79)   v2 isolation level   v4 leader epoch (KIP-320)   v6 flexible
+//	v7 max timestamp (KIP-734)   v8 earliest local   v9 latest tiered (KIP-405, KIP-1005)
+//	v10 timeout (KIP-1075)   v11 earliest pending upload (KIP-1023)
+//
+// Nothing is tiered: the earliest local offset is the earliest, and there is no tiered one.
+func init() { register(2, 1, 11, (*Server).listOffsets) }
+
+// The timestamps that stand for something else.
+const (
+	latestOffset          = -1
+	earliestOffset        = -2
+	maxTimestampOffset    = -3
+	earliestLocalOffset   = -4
+	latestTieredOffset    = -5
+	earliestPendingOffset = -6
+)
+
+// listOffsetsSince says from which version on a special timestamp is understood.
+var listOffsetsSince = map[int64]int16{
+	latestOffset: 1, earliestOffset: 1, maxTimestampOffset: 7, earliestLocalOffset: 8, latestTieredOffset: 9, earliestPendingOffset: 11,
+}
+
+func (s *Server) listOffsets(r *Request, req *kmsg.ListOffsetsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	seen := make(map[storage.Partition]int)
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			seen[storage.Partition{Topic: t.Topic, Index: p.Partition}]++
+		}
+	}
+	for _, t := range req.Topics {
+		out := kmsg.NewListOffsetsResponseTopic()
+		out.Topic = t.Topic
+		for _, p := range t.Partitions {
+			part := kmsg.NewListOffsetsResponseTopicPartition()
+			part.Partition = p.Partition
+			part.Offset, part.Timestamp, part.LeaderEpoch = -1, -1, -1
+			if seen[storage.Partition{Topic: t.Topic, Index: p.Partition}] > 1 {
+				part.ErrorCode = kerr.InvalidRequest.Code
+			} else {
+				s.listOffset(r.Version, t.Topic, p, &part)
+			}
+			s.metrics.failed(2, part.ErrorCode)
+			out.Partitions = append(out.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
+}
+
+func (s *Server) listOffset(version int16, topic string, in kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition) {
+	if since, ok := listOffsetsSince[in.Timestamp]; in.Timestamp < 0 && (!ok || version < since) {
+		out.ErrorCode = kerr.UnsupportedVersion.Code
+		return
+	}
+	p, err := s.replicas.Get(topic, in.Partition)
+	if err == nil && version >= 4 {
+		err = p.CheckEpoch(in.CurrentLeaderEpoch)
+	}
+	if err == nil {
+		err = findOffset(p, in.Timestamp, out)
+	}
+	out.ErrorCode = s.codeOf(err, "list offsets", topic, in.Partition)
+}
+
+func findOffset(p *replica.Partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) error {
+	var found storage.TimestampOffset
+	var err error
+	hw := p.HighWatermark()
+	switch timestamp {
+	case latestOffset:
+		out.Offset, out.LeaderEpoch = int64(hw), int32(p.LeaderEpoch())
+		return nil
+	case earliestOffset, earliestLocalOffset:
+		start := p.StartOffset()
+		out.Offset, out.LeaderEpoch = int64(start), int32(p.Log().EpochAt(start))
+		return nil
+	case latestTieredOffset, earliestPendingOffset:
+		return nil
+	case maxTimestampOffset:
+		found, err = p.Log().OffsetForMaxTime()
+	default:
+		found, err = p.Log().OffsetForTime(timestamp)
+	}
+	if err != nil || found.Offset < 0 || found.Offset >= hw {
+		return err
+	}
+	out.Offset, out.Timestamp, out.LeaderEpoch = int64(found.Offset), found.Timestamp, int32(found.LeaderEpoch)
+	return nil
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/cluster"
+)
+
+// Bit sets of what a client may do (org.apache.kafka.common.acl.AclOperation). There is
+// no authorizer, so all that applies to the kind.
+const (
+	notAsked          int32 = -1 << 31
+	topicOperations   int32 = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+	clusterOperations int32 = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+)
+
+// refusals is how refused changes of the metadata are told to clients.
+var refusals = []struct {
+	err  error
+	code *kerr.Error
+}{
+	{cluster.ErrTopicExists, kerr.TopicAlreadyExists},
+	{cluster.ErrUnknownTopic, kerr.UnknownTopicOrPartition},
+	{cluster.ErrUnknownTopicID, kerr.UnknownTopicID},
+	{cluster.ErrInvalidTopic, kerr.InvalidTopicException},
+	{cluster.ErrInvalidPartitions, kerr.InvalidPartitions},
+	{cluster.ErrInvalidReplicationFactor, kerr.InvalidReplicationFactor},
+	{cluster.ErrInvalidReplicaAssignment, kerr.InvalidReplicaAssignment},
+	{cluster.ErrInvalidConfig, kerr.InvalidConfig},
+	{cluster.ErrInvalidRequest, kerr.InvalidRequest},
+	{cluster.ErrPolicyViolation, kerr.PolicyViolation},
+	{cluster.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
+	{cluster.ErrUnavailable, kerr.KafkaStorageError},
+}
+
+// refusal returns the Kafka error code and the message for the client; 0 and nil for
+// nil.
+func (s *Server) refusal(err error, doing, topic string) (int16, *string) {
+	if err == nil {
+		return 0, nil
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			if r.err == cluster.ErrUnavailable {
+				s.log.Error("request failed", "doing", doing, "topic", topic, "error", err)
+				return r.code.Code, &r.code.Description
+			}
+			message := err.Error()
+			return r.code.Code, &message
+		}
+	}
+	code := s.codeOf(err, doing, topic, -1)
+	return code, &kerr.ErrorForCode(code).(*kerr.Error).Description
+}
+
+// duplicates returns the keys that stand in a list more than once.
+func duplicates[T any, K comparable](list []T, key func(*T) K) map[K]bool {
+	seen, twice := make(map[K]bool, len(list)), map[K]bool{}
+	for i := range list {
+		k := key(&list[i])
+		if seen[k] {
+			twice[k] = true
+		}
+		seen[k] = true
+	}
+	return twice
+}
+
+// text is for the messages of a protocol that wants them nullable.
+func text(s string) *string { return &s }
