@@ -99,7 +99,7 @@ func (i *Image) planConfigs(change ConfigChange) (map[string]*string, error) {
 func (i *Image) resource(r Resource, name string) (config.Level, map[string]string, error) {
 	switch r {
 	case TopicResource:
-		if err := checkTopicName(name); err != nil {
+		if err := CheckTopicName(name); err != nil {
 			return 0, nil, err
 		}
 		t := i.Topic(name)
@@ -111,10 +111,10 @@ func (i *Image) resource(r Resource, name string) (config.Level, map[string]stri
 		if name != "" {
 			id, err := strconv.ParseInt(name, 10, 32)
 			if err != nil || strconv.FormatInt(id, 10) != name {
-				return 0, nil, &Error{ErrInvalidRequest, fmt.Sprintf("Unexpected broker id, expected a number, but received %s", name)}
+				return 0, nil, &Error{ErrInvalidRequest, fmt.Sprintf("Node id must be an integer, but it is: %s", name)}
 			}
 			if i.Broker(int32(id)) == nil {
-				return 0, nil, &Error{ErrInvalidRequest, fmt.Sprintf("No broker with id %d found.", id)}
+				return 0, nil, &Error{ErrInvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d, but received %d", i.nodeID, id)}
 			}
 		}
 		return config.BrokerLevel, i.brokerSet[name], nil
@@ -210,7 +210,7 @@ func (i *Image) checkConfigs(change ConfigChange, level config.Level, after map[
 		_, err := i.Config.NewTopic(after)
 		return configError(err)
 	case config.GroupLevel:
-		return configError(config.CheckGroup(after))
+		return configError(i.Config.CheckGroup(after))
 	}
 	for _, name := range slices.Sorted(maps.Keys(changed)) {
 		d := config.Lookup(config.BrokerLevel, name)
@@ -218,7 +218,9 @@ func (i *Image) checkConfigs(change ConfigChange, level config.Level, after map[
 			continue
 		}
 		if d == nil {
-			return configError(config.Unknown(config.BrokerLevel, name))
+			// Kafka takes any name here, for plug-ins. There are none, and a misspelt
+			// name should not look as if it had worked.
+			return &Error{ErrInvalidConfig, config.Unknown(config.BrokerLevel, name).Error()}
 		}
 		if d.Update == config.ReadOnly || d.Update == config.PerBrokerOnly && change.Name == "" {
 			kind := "Cannot update these configs dynamically: "
@@ -241,7 +243,10 @@ func (i *Image) checkConfigs(change ConfigChange, level config.Level, after map[
 		forAll, own = nil, after
 	}
 	_, err := i.base.With(forAll, own)
-	return configError(err)
+	if err = configError(err); err != nil {
+		return &Error{ErrInvalidRequest, err.Error()} // Kafka's code for brokers
+	}
+	return nil
 }
 
 // checkTopicConfigs checks a new topic's settings and gives them without nil values.

@@ -9,8 +9,8 @@ import (
 // 255 characters.
 const maxTopicName = 249
 
-// checkTopicName refuses what Kafka does, in its words (org.apache.kafka.common.internals.Topic).
-func checkTopicName(name string) error {
+// CheckTopicName refuses what Kafka does, in its words (org.apache.kafka.common.internals.Topic).
+func CheckTopicName(name string) error {
 	var reason string
 	switch {
 	case name == "":
@@ -26,6 +26,9 @@ func checkTopicName(name string) error {
 	}
 	return &Error{ErrInvalidTopic, "Topic name is invalid: " + reason}
 }
+
+// ValidTopicName reports whether a topic could have the name.
+func ValidTopicName(name string) bool { return CheckTopicName(name) == nil }
 
 func illegalInTopicName(r rune) bool {
 	switch {

@@ -34,7 +34,7 @@ type Assignment struct {
 }
 
 // TopicResult is the topic as it is now (created) or was (deleted), or why nothing
-// was done. With validateOnly it is the topic as it would be, with a zero id.
+// was done. With validateOnly it is the topic as it would be.
 type TopicResult struct {
 	Topic *Topic
 	Err   error
@@ -69,13 +69,6 @@ func (c *Controller) CreateTopics(ctx context.Context, topics []NewTopic, valida
 		commands = append(commands, Command{CreateTopic: command})
 	}
 	if validateOnly {
-		for n, r := range results {
-			if r.Err == nil {
-				would := *r.Topic
-				would.ID = TopicID{}
-				results[n].Topic = &would
-			}
-		}
 		return results
 	}
 	if len(commands) == 0 {
@@ -132,11 +125,11 @@ type planner struct {
 
 // topic checks a wish and works out the command, all but the id.
 func (i *planner) topic(t NewTopic) (*CreateTopic, error) {
-	if err := checkTopicName(t.Name); err != nil {
+	if err := CheckTopicName(t.Name); err != nil {
 		return nil, err
 	}
 	if t.Name == MetadataTopic {
-		return nil, &Error{ErrInvalidTopic, fmt.Sprintf("Topic name is invalid: '%s' is the broker's own log.", t.Name)}
+		return nil, &Error{ErrInvalidRequest, fmt.Sprintf("Creation of internal topic %s is prohibited.", t.Name)}
 	}
 	if other := i.collidesWith(t.Name); other != "" {
 		return nil, &Error{ErrInvalidTopic, fmt.Sprintf("Topic '%s' collides with existing topic: %s", t.Name, other)}
@@ -205,7 +198,7 @@ func (i *Image) planPartitions(t NewTopic) ([]Partition, error) {
 // place gives partitions from first on to brokers in turn.
 func (i *Image) place(first, count, factor int) ([]Partition, error) {
 	if factor > len(i.brokers) {
-		return nil, &Error{ErrInvalidReplicationFactor, fmt.Sprintf("Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(i.brokers))}
+		return nil, &Error{ErrInvalidReplicationFactor, fmt.Sprintf("Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, len(i.brokers))}
 	}
 	partitions := make([]Partition, 0, count)
 	for n := first; n < first+count; n++ {

@@ -63,6 +63,8 @@ type Def struct {
 	// Ignored settings are Kafka's and are accepted and reported, but have no effect
 	// here, because this broker works otherwise.
 	Ignored bool
+	// Hidden settings are shown only where they are set.
+	Hidden bool
 	// Synonyms are the broker's names for a topic's or a group's setting, or other
 	// names of a broker's one, the first that is set wins.
 	Synonyms []Synonym

@@ -65,11 +65,15 @@ func (b *Broker) describe(l Level, own Source, set map[string]string) []Entry {
 	out := make([]Entry, 0, len(defs[l]))
 	for _, d := range defs[l] {
 		e := Entry{Def: d}
-		if v, ok := set[d.Name]; ok {
+		v, ok := set[d.Name]
+		if d.Hidden && !ok {
+			continue
+		}
+		if ok {
 			e.Values = append(e.Values, Value{d.Name, v, own})
 		}
 		for _, s := range d.Synonyms {
-			// A synonym in another unit counts, but is not shown as one, as in Kafka.
+			// Only the first is shown, and a synonym in another unit never, as in Kafka.
 			if s.Times == 0 {
 				e.Values = append(e.Values, b.sources(Lookup(BrokerLevel, s.Name), -1)...)
 				break

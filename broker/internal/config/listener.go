@@ -84,7 +84,8 @@ func oneFolder() rule {
 	}}
 }
 
-func throttledReplicas() rule {
+// throttledReplicas has Kafka's message, which repeats the name.
+func throttledReplicas(name string) rule {
 	return rule{"*, or partition:broker pairs with commas between", func(v any) string {
 		list := v.([]string)
 		if len(list) == 1 && list[0] == "*" {
@@ -95,8 +96,18 @@ func throttledReplicas() rule {
 			_, err1 := strconv.ParseUint(partition, 10, 31)
 			_, err2 := strconv.ParseUint(broker, 10, 31)
 			if !ok || err1 != nil || err2 != nil {
-				return "Must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+				return name + " must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
 			}
+		}
+		return ""
+	}}
+}
+
+// never allows only false.
+func never() rule {
+	return rule{"false", func(v any) string {
+		if v.(bool) {
+			return "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
 		}
 		return ""
 	}}

@@ -3,7 +3,7 @@ package config
 // logDefs are about the data on disk. Those that a topic may set for itself reach
 // [Broker.Topic] through the topic's setting of which they are the synonym.
 var logDefs = []Def{
-	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: orElse(-1, between(1, 9)), Update: PerBroker,
+	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: betweenOr(-1, 1, 9), Update: PerBroker,
 		Doc: "How hard gzip works when the broker compresses: 1 is fast, 9 is small, -1 is the library's choice."},
 	{Name: "compression.lz4.level", Type: Int, Default: "9", rule: between(1, 17), Update: PerBroker,
 		Doc: "How hard lz4 works when the broker compresses: 1 is fast, 17 is small."},
@@ -52,8 +52,8 @@ var logDefs = []Def{
 		Doc: "Whose clock a record's time comes from: the producer's (CreateTime) or the broker's (LogAppendTime)."},
 	{Name: "log.preallocate", Type: Boolean, Default: "false", Update: PerBroker,
 		Doc: "Whether a new segment's file gets its full size at once."},
-	{Name: "log.retention.bytes", Type: Long, Default: "-1", rule: atLeast(-1), Update: PerBroker,
-		Doc: "How large one partition may become before its oldest segments are deleted; -1 is no limit."},
+	{Name: "log.retention.bytes", Type: Long, Default: "-1", Update: PerBroker,
+		Doc: "How large one partition may become before its oldest segments are deleted; below zero is no limit."},
 	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", rule: atLeast(1),
 		Doc:  "How often it is looked for segments to delete.",
 		bind: func(b *Broker) any { return &b.LogRetentionCheckMs }},

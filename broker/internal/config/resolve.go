@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -61,30 +62,32 @@ func resolveBroker(static, forAll, own map[string]string) (*Broker, error) {
 	if err := b.resolveListeners(); err != nil {
 		return nil, err
 	}
-	topic, err := b.NewTopic(nil)
-	if err != nil {
+	if err := b.topicDefaults(); err != nil {
 		return nil, err
 	}
-	b.Topic = *topic
 	return b, nil
+}
+
+// topicDefaults fills b.Topic.
+func (b *Broker) topicDefaults() error {
+	for _, d := range defs[TopicLevel] {
+		text, _ := b.inherited(d)
+		if d.topic == nil || d.Null && text == "" {
+			continue
+		}
+		v, err := d.parse(text)
+		if err != nil {
+			return err
+		}
+		store(d.topic(&b.Topic), v)
+	}
+	return b.Topic.check()
 }
 
 // NewTopic resolves the settings of a topic that sets these itself. The error is
 // the first refusal by name.
 func (b *Broker) NewTopic(set map[string]string) (*Topic, error) {
-	var t Topic
-	if b.Topic.SegmentBytes == 0 { // the broker's own defaults are being made
-		for _, d := range defs[TopicLevel] {
-			text, _ := b.inherited(d)
-			v, err := d.parse(text)
-			if err != nil {
-				return nil, err
-			}
-			store(d.topic(&t), v)
-		}
-	} else {
-		t = b.Topic
-	}
+	t := b.Topic
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		d := Lookup(TopicLevel, name)
 		if d == nil {
@@ -94,24 +97,61 @@ func (b *Broker) NewTopic(set map[string]string) (*Topic, error) {
 		if err != nil {
 			return nil, err
 		}
-		store(d.topic(&t), v)
+		if d.topic != nil {
+			store(d.topic(&t), v)
+		}
 	}
+	if t.internalSegmentBytes > 0 {
+		t.SegmentBytes = t.internalSegmentBytes
+	}
+	return &t, t.check()
+}
+
+// check refuses settings that do not go together.
+func (t *Topic) check() error {
 	if t.MinCompactionLagMs > t.MaxCompactionLagMs {
-		d := Lookup(TopicLevel, "min.compaction.lag.ms")
-		return nil, d.bad(set[d.Name], "it is above max.compaction.lag.ms")
+		return &Error{Name: "min.compaction.lag.ms", Level: TopicLevel, Whole: fmt.Sprintf(
+			"conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", t.MinCompactionLagMs, t.MaxCompactionLagMs)}
 	}
-	return &t, nil
+	return nil
 }
 
 // CheckGroup refuses settings that a group cannot have.
-func CheckGroup(set map[string]string) error {
+func (b *Broker) CheckGroup(set map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		d := Lookup(GroupLevel, name)
 		if d == nil {
 			return Unknown(GroupLevel, name)
 		}
-		if _, err := d.parse(set[name]); err != nil {
+		v, err := d.parse(set[name])
+		if err != nil {
 			return err
+		}
+		if err := b.checkGroupLimit(d, v.(int64)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkGroupLimit holds group.consumer.min.session.timeout.ms and its like against a
+// group's setting.
+func (b *Broker) checkGroupLimit(d *Def, value int64) error {
+	for _, limit := range []struct {
+		infix, than string
+		bad         func(limit int64) bool
+	}{
+		{"min.", "greater than or equal to", func(l int64) bool { return value < l }},
+		{"max.", "less than or equal to", func(l int64) bool { return value > l }},
+	} {
+		of := strings.Replace("group."+d.Name, "group.consumer.", "group.consumer."+limit.infix, 1)
+		def := Lookup(BrokerLevel, of)
+		if def == nil {
+			continue
+		}
+		text, _ := b.value(def)
+		if v, err := def.parse(text); err == nil && limit.bad(v.(int64)) {
+			return &Error{Name: d.Name, Level: GroupLevel, Whole: fmt.Sprintf("%s must be %s %s", d.Name, limit.than, of)}
 		}
 	}
 	return nil

@@ -37,6 +37,8 @@ type Topic struct {
 	UncleanLeaderElection   bool
 	LeaderThrottledReplicas []string
 	FollowerThrottled       []string
+
+	internalSegmentBytes int32
 }
 
 // Compact reports whether old values of a key are cleaned away, which is why

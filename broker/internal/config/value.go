@@ -18,6 +18,8 @@ type Error struct {
 	Level   Level
 	Nearest []string
 	Allowed string
+	// Whole replaces the sentence made of the above.
+	Whole string
 
 	sensitive bool
 }
@@ -47,6 +49,9 @@ func (e *Error) Kafka() string {
 		return "Unknown group config name: " + e.Name
 	case e.Unknown:
 		return "Unknown broker config name: " + e.Name
+	}
+	if e.Whole != "" {
+		return e.Whole
 	}
 	value := e.Value
 	if e.sensitive {
@@ -98,6 +103,12 @@ func (d *Def) parse(text string) (any, error) {
 		v = trimmed
 	}
 	if reason := d.rule.refuses(v); reason != "" {
+		if d.Type == List { // as Java prints one
+			text = "[" + strings.Join(v.([]string), ", ") + "]"
+			if strings.HasPrefix(reason, "String must") {
+				text = v.([]string)[slices.IndexFunc(v.([]string), func(w string) bool { return d.rule.refuses([]string{w}) != "" })]
+			}
+		}
 		return nil, d.bad(text, reason)
 	}
 	return v, nil
@@ -194,17 +205,13 @@ func oneOf(words ...string) rule {
 	}}
 }
 
-// listOf allows words of a list, in any number, each once.
+// listOf allows words of a list, in any number.
 func listOf(words ...string) rule {
 	all := strings.Join(words, ", ")
 	return rule{"any of " + all, func(v any) string {
-		list := v.([]string)
-		for i, w := range list {
+		for _, w := range v.([]string) {
 			if !slices.Contains(words, w) {
 				return "String must be one of: " + all
-			}
-			if slices.Contains(list[:i], w) {
-				return "Configuration must not contain duplicate entries"
 			}
 		}
 		return ""
@@ -217,7 +224,20 @@ func orElse(value int64, r rule) rule {
 		if v.(int64) == value {
 			return ""
 		}
-		return r.check(v)
+		if reason := r.check(v); reason != "" {
+			return fmt.Sprintf("%s or equal to %d", reason, value)
+		}
+		return ""
+	}}
+}
+
+// betweenOr is orElse of between, in the words that Kafka has for it.
+func betweenOr(value, low, high int64) rule {
+	return rule{fmt.Sprintf("%d, or %d to %d", value, low, high), func(v any) string {
+		if n := v.(int64); n != value && (n < low || n > high) {
+			return fmt.Sprintf("Value must be between %d and %d or equal to %d", low, high, value)
+		}
+		return ""
 	}}
 }
 
