@@ -222,7 +222,7 @@ func (s *Sender) Close() {
 }
 
 func (s *Sender) message(m notification.Mail) (*mail.Msg, error) {
-	message := mail.NewMsg(mail.WithCharset(mail.CharsetUTF8), mail.WithEncoding(mail.EncodingQP))
+	message := mail.NewMsg(mail.WithCharset(mail.CharsetUTF8), mail.WithEncoding(mail.EncodingQP), mail.WithNoDefaultUserAgent())
 	if err := message.From(s.config.From); err != nil {
 		return nil, err
 	}
