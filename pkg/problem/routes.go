@@ -3,6 +3,7 @@ package problem
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -60,4 +61,16 @@ func NotFound(w http.ResponseWriter, _ *http.Request) {
 		Type: TypeOf(noRoute), Title: noRoute.Title, Status: noRoute.Status,
 		Detail: "no such path",
 	})
+}
+
+// Starved is the kind of problem of a service that lacks what it works with.
+var Starved = Kind{
+	Slug: "unavailable", Status: http.StatusServiceUnavailable, Title: "The database does not answer", RetryAfter: 1,
+	Help: "Nothing was changed, as far as we know. Try again in a moment. A POST with an Idempotency-Key is safe to repeat in any case.",
+}
+
+// Unavailable answers while a service is not ready for requests.
+func Unavailable(w http.ResponseWriter, detail string) {
+	w.Header().Set("Retry-After", strconv.Itoa(Starved.RetryAfter))
+	Write(w, Details{Type: TypeOf(Starved), Title: Starved.Title, Status: Starved.Status, Detail: detail})
 }

@@ -1,0 +1,304 @@
+// Package service is what the programs of the shop have in common: settings from
+// the environment, a start that waits for Postgres and for the broker while it
+// says so at /readyz, and a stop that finishes what is in hand.
+//
+//	start   telemetry → listener (/healthz answers from here on) → Postgres →
+//	        migrations → Build → the API answers, components run
+//	stop    ctx ends → intake: HTTP and consumers finish what is in hand →
+//	        outflow: relays → publisher, pool, spans
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	"golang.org/x/sync/errgroup"
+
+	"millrace/pkg/messaging"
+	"millrace/pkg/messaging/outbox"
+	"millrace/pkg/postgres"
+	"millrace/pkg/problem"
+	"millrace/pkg/telemetry"
+)
+
+// Program is one service.
+type Program struct {
+	Name string
+	// HTTPAddr is where to listen, unless Config has a listener.
+	HTTPAddr   string
+	Config     Config
+	Migrations []postgres.Migrations
+	// Build makes the parts. It runs once the database is there and migrated.
+	Build func(env *Env) (Parts, error)
+}
+
+// Env is what Build gets to build with. It outlives all parts.
+type Env struct {
+	Config     Config
+	Pool       *pgxpool.Pool
+	Publisher  *messaging.Publisher
+	Outbox     *outbox.Writer
+	Telemetry  *telemetry.Telemetry
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Component runs until its context ends. Ready may be nil.
+type Component struct {
+	Name  string
+	Run   func(ctx context.Context) error
+	Ready func(ctx context.Context) error
+}
+
+// Parts are what a service consists of.
+type Parts struct {
+	// API answers what /healthz, /readyz and /metrics do not; nil: nothing does.
+	API http.Handler
+	// Intake takes work in; it is stopped first, together with HTTP.
+	Intake []Component
+	// Outflow sends results out; it is stopped when the intake is still.
+	Outflow []Component
+}
+
+// Consumer returns a consumer with the program's settings, for a group.
+func (e *Env) Consumer(group string) (*messaging.Consumer, error) {
+	return messaging.NewConsumer(messaging.ConsumerConfig{
+		Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
+		DrainTimeout: e.Config.DrainTimeout, Trace: messaging.TraceRelation(e.Config.TraceRelation),
+		Logger: e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
+	})
+}
+
+// Relay returns the component that publishes the service's outbox.
+func (e *Env) Relay() (Component, error) {
+	relay, err := outbox.NewRelay(outbox.RelayConfig{
+		Pool: e.Pool, Publisher: e.Publisher, Logger: e.Log, Registerer: e.Registerer,
+	})
+	if err != nil {
+		return Component{}, err
+	}
+	return Component{Name: "relay", Run: relay.Run, Ready: relay.Ready}, nil
+}
+
+// Run runs a program until ctx ends, and returns nil after an orderly stop.
+func Run(ctx context.Context, p Program) (err error) {
+	logs := p.Config.Logs
+	if logs == nil {
+		logs = os.Stderr
+	}
+	tel, err := telemetry.New(ctx, p.Config.Telemetry, p.Name, logs)
+	if err != nil {
+		return fmt.Errorf("set up telemetry: %w", err)
+	}
+	s := &server{program: p, telemetry: tel, log: tel.Logger}
+	defer s.releaseTelemetry()
+	listener := p.Config.Listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", p.HTTPAddr); err != nil {
+			return fmt.Errorf("HTTP_ADDR %q: %w", p.HTTPAddr, err)
+		}
+	}
+	if err := s.run(ctx, listener); err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "stopped")
+	return nil
+}
+
+// server is one run of a program.
+type server struct {
+	program   Program
+	telemetry *telemetry.Telemetry
+	log       *slog.Logger
+	built     atomic.Pointer[built] // nil until Build is done
+}
+
+// built is what there is once Build is done.
+type built struct {
+	pool  *pgxpool.Pool
+	api   http.Handler
+	parts Parts
+}
+
+// patience bounds what is done after the drain: leaving groups, closing, flushing.
+const patience = 5 * time.Second
+
+func (s *server) run(ctx context.Context, listener net.Listener) error {
+	// Work is cut off when a part fails. A stop that was asked for is passed on to
+	// the intake at once and to the outflow only when the intake is still.
+	work, cutOff := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cutOff(nil)
+	intakeCtx, stopIntake := context.WithCancel(work)
+	defer stopIntake()
+	defer context.AfterFunc(ctx, stopIntake)()
+
+	intake, outflow := &errgroup.Group{}, &errgroup.Group{}
+	start := func(group *errgroup.Group, ctx context.Context, c Component) {
+		group.Go(func() error {
+			err := c.Run(ctx)
+			if err == nil && ctx.Err() == nil {
+				err = errors.New("ended by itself")
+			}
+			if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return nil
+			}
+			err = fmt.Errorf("%s: %w", c.Name, err)
+			cutOff(err)
+			return err
+		})
+	}
+	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String())
+	start(intake, intakeCtx, Component{Name: "http", Run: func(ctx context.Context) error {
+		return telemetry.Serve(ctx, listener, s.handler(), s.program.Config.DrainTimeout, s.log)
+	}})
+
+	env, release, err := s.build(intakeCtx)
+	defer release()
+	if err != nil {
+		if ctx.Err() == nil { // not merely interrupted by the stop
+			cutOff(err)
+		}
+	} else {
+		b := s.built.Load()
+		outflowCtx, stopOutflow := context.WithCancel(work)
+		defer stopOutflow()
+		for _, c := range b.parts.Outflow {
+			start(outflow, outflowCtx, c)
+		}
+		for _, c := range b.parts.Intake {
+			start(intake, intakeCtx, c)
+		}
+		s.log.InfoContext(ctx, "started", "database", env.Pool.Config().ConnConfig.Database)
+		err = intake.Wait()
+		stopOutflow()
+		return cmp.Or(context.Cause(work), err, outflow.Wait())
+	}
+	return cmp.Or(intake.Wait(), context.Cause(work))
+}
+
+// build waits for the database and makes the parts. release closes what they use.
+func (s *server) build(ctx context.Context) (env *Env, release func(), err error) {
+	release = func() {}
+	c := s.program.Config
+	pool, err := postgres.Open(ctx, c.Postgres, postgres.Options{
+		Logger: s.log, TracerProvider: s.telemetry.TracerProvider, Registerer: s.telemetry.Registry,
+	})
+	if err != nil {
+		return nil, release, fmt.Errorf("open the database: %w", err)
+	}
+	release = pool.Close
+	if err := s.migrate(ctx, pool); err != nil {
+		return nil, release, fmt.Errorf("migrate the database: %w", err)
+	}
+	publisher, err := messaging.NewPublisher(c.Kafka, messaging.PublisherOptions{
+		Logger: s.log, TracerProvider: s.telemetry.TracerProvider, Registerer: s.telemetry.Registry,
+	})
+	if err != nil {
+		return nil, release, fmt.Errorf("set up the publisher: %w", err)
+	}
+	release = func() {
+		if err := publisher.Close(); err != nil {
+			s.log.Warn("closing the publisher failed", "error", err)
+		}
+		pool.Close()
+	}
+	env = &Env{
+		Config: c, Pool: pool, Publisher: publisher, Outbox: outbox.NewWriter(s.telemetry.TracerProvider),
+		Telemetry: s.telemetry, Log: s.log, Registerer: s.telemetry.Registry,
+	}
+	parts, err := s.program.Build(env)
+	if err != nil {
+		return nil, release, err
+	}
+	b := &built{pool: pool, parts: parts}
+	if parts.API != nil {
+		b.api = otelhttp.NewHandler(parts.API, "http", // the name until a route is known
+			otelhttp.WithTracerProvider(s.telemetry.TracerProvider),
+			otelhttp.WithPropagators(propagation.TraceContext{}),
+			otelhttp.WithMeterProvider(noop.NewMeterProvider())) // the metrics are Prometheus's
+	}
+	s.built.Store(b)
+	return env, release, nil
+}
+
+// migrate migrates, and waits while the database goes away in the middle of it.
+func (s *server) migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	const pause = 500 * time.Millisecond
+	for {
+		err := postgres.Migrate(ctx, pool, s.program.Migrations...)
+		if err == nil || !postgres.IsTransient(err) {
+			return err
+		}
+		s.log.WarnContext(ctx, "migration interrupted, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (s *server) releaseTelemetry() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.telemetry.Shutdown(ctx); err != nil {
+		s.log.Debug("sending the last spans failed", "error", err)
+	}
+}
+
+// errStarting is shown at /readyz while the database is waited for.
+var errStarting = errors.New("waiting for the database")
+
+// handler serves the endpoints of operation from the start and the API once it is there.
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	checks := []telemetry.Check{{Name: "postgres", Ready: func(ctx context.Context) error {
+		b := s.built.Load()
+		if b == nil {
+			return errStarting
+		}
+		return b.pool.Ping(ctx)
+	}}, {Name: "parts", Ready: func(ctx context.Context) error {
+		b := s.built.Load()
+		if b == nil {
+			return errStarting
+		}
+		var errs []error
+		for _, list := range [][]Component{b.parts.Intake, b.parts.Outflow} {
+			for _, c := range list {
+				if c.Ready == nil {
+					continue
+				}
+				if err := c.Ready(ctx); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+				}
+			}
+		}
+		return errors.Join(errs...)
+	}}}
+	s.telemetry.Handle(mux, checks...)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		switch b := s.built.Load(); {
+		case b == nil:
+			problem.Unavailable(w, errStarting.Error())
+		case b.api == nil:
+			problem.NotFound(w, r)
+		default:
+			b.api.ServeHTTP(w, r)
+		}
+	})
+	return mux
+}

@@ -1,0 +1,102 @@
+// Package app puts the order service together.
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
+	"millrace/pkg/events"
+	"millrace/pkg/service"
+	"millrace/services/order"
+	"millrace/services/order/consumer"
+	"millrace/services/order/httpapi"
+	"millrace/services/order/postgres"
+)
+
+// Run runs the service until ctx ends, and returns nil after an orderly stop.
+func Run(ctx context.Context, c Config) error {
+	return service.Run(ctx, service.Program{
+		Name: "order", HTTPAddr: c.HTTPAddr, Config: c.Config,
+		Migrations: postgres.Migrations(),
+		Build:      func(env *service.Env) (service.Parts, error) { return build(env, c) },
+	})
+}
+
+func build(env *service.Env, c Config) (service.Parts, error) {
+	m := newMetrics(env.Registerer)
+	store := postgres.NewStore(env.Pool, env.Outbox, time.Now)
+	shop := order.Shop{
+		Store:   m.counted(store),
+		NewID:   func() string { return uuid.Must(uuid.NewV7()).String() }, // fails only without random numbers
+		Now:     time.Now,
+		TraceID: traceID,
+	}
+	api := http.NewServeMux()
+	httpapi.Register(api, shop, env.Log)
+
+	outcomes, err := env.Consumer(events.GroupOrder)
+	if err != nil {
+		return service.Parts{}, err
+	}
+	outcomes.Handle(events.TopicInventory, consumer.Outcomes(store, env.Log, m.entered))
+	relay, err := env.Relay()
+	if err != nil {
+		return service.Parts{}, err
+	}
+	forgetKeys := func(ctx context.Context) error {
+		_, err := store.ForgetKeys(ctx, c.IdempotencyKeep)
+		return err
+	}
+	return service.Parts{
+		API: api,
+		Intake: []service.Component{
+			{Name: "consumer", Run: outcomes.Run, Ready: outcomes.Ready},
+			service.Janitor(env.Log, env.ForgetMessages, forgetKeys),
+		},
+		Outflow: []service.Component{relay},
+	}, nil
+}
+
+func traceID(ctx context.Context) string {
+	if s := trace.SpanContextFromContext(ctx); s.IsSampled() {
+		return s.TraceID().String()
+	}
+	return ""
+}
+
+// metrics counts orders by the state that they enter.
+type metrics struct{ orders *prometheus.CounterVec }
+
+func newMetrics(r prometheus.Registerer) metrics {
+	m := metrics{orders: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "millrace_orders_total", Help: "Orders that entered a state, by that state.",
+	}, []string{"status"})}
+	for _, s := range order.Statuses {
+		m.orders.WithLabelValues(string(s)) // zero is a value, absence is none
+	}
+	r.MustRegister(m.orders)
+	return m
+}
+
+func (m metrics) entered(s order.Status) { m.orders.WithLabelValues(string(s)).Inc() }
+
+// counted counts the orders that a store takes.
+func (m metrics) counted(s order.Store) order.Store { return countingStore{s, m} }
+
+type countingStore struct {
+	order.Store
+	metrics metrics
+}
+
+func (s countingStore) Insert(ctx context.Context, o order.Order, key order.Key) (order.Order, error) {
+	placed, err := s.Store.Insert(ctx, o, key)
+	if err == nil && placed.ID == o.ID { // not one that was placed before under the same key
+		s.metrics.entered(order.Pending)
+	}
+	return placed, err
+}

@@ -1,0 +1,263 @@
+// Package postgres keeps orders in Postgres.
+//
+// An order, its items, its event in the outbox and its Idempotency-Key are one
+// transaction and one round trip: a pipelined batch without BEGIN is one implicit
+// transaction, all of it or none (PostgreSQL manual, "Pipelining" in section 55.2).
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"millrace/pkg/events"
+	"millrace/pkg/messaging/inbox"
+	"millrace/pkg/messaging/outbox"
+	"millrace/pkg/postgres"
+	"millrace/services/order"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations returns everything that the database of this service needs.
+func Migrations() []postgres.Migrations {
+	return []postgres.Migrations{
+		outbox.Migrations, inbox.Migrations,
+		{Name: "orders", FS: files, Dir: "migrations"},
+	}
+}
+
+// catalogueAge is how old the copy of the products may be that orders are priced by.
+const catalogueAge = 10 * time.Second
+
+// Store is an order.Store. It is safe for concurrent use.
+type Store struct {
+	pool   *pgxpool.Pool
+	outbox *outbox.Writer
+	now    func() time.Time
+
+	mu        sync.Mutex // guards the two below; held while one caller reads anew
+	catalogue order.Catalogue
+	readAt    time.Time
+}
+
+// NewStore returns a Store on a migrated database.
+func NewStore(pool *pgxpool.Pool, w *outbox.Writer, now func() time.Time) *Store {
+	return &Store{pool: pool, outbox: w, now: now}
+}
+
+// Catalogue returns the products, at most catalogueAge old.
+func (s *Store) Catalogue(ctx context.Context) (order.Catalogue, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.catalogue != nil && s.now().Sub(s.readAt) < catalogueAge {
+		return s.catalogue, nil
+	}
+	rows, err := s.pool.Query(ctx, `SELECT product_id, name, price FROM products`)
+	if err != nil {
+		return nil, fmt.Errorf("read products: %w", err)
+	}
+	products, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p order.Product, err error) {
+		return p, row.Scan(&p.ID, &p.Name, &p.Price)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read products: %w", err)
+	}
+	s.catalogue, s.readAt = order.NewCatalogue(products), s.now()
+	return s.catalogue, nil
+}
+
+// Insert implements order.Store.
+func (s *Store) Insert(ctx context.Context, o order.Order, key order.Key) (order.Order, error) {
+	message, err := outbox.EventMessage(o.Created())
+	if err != nil {
+		return order.Order{}, fmt.Errorf("event of order %s: %w", o.ID, err)
+	}
+	batch := &pgx.Batch{}
+	if key.Value != "" {
+		// First, so that a second request with the key waits here for the first one's
+		// end, and then fails before it has done anything.
+		batch.Queue(`INSERT INTO idempotency_keys (key, fingerprint, order_id, created_at) VALUES ($1, $2, $3, $4)`,
+			key.Value, key.Fingerprint[:], o.ID, o.CreatedAt)
+	}
+	batch.Queue(`INSERT INTO orders (order_id, customer_id, status, total, trace_id, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6)`, o.ID, o.CustomerID, o.Status, int64(o.Total), o.TraceID, o.CreatedAt)
+	products, quantities, prices := columns(o.Items)
+	batch.Queue(`INSERT INTO order_items (order_id, line, product_id, quantity, unit_price)
+		SELECT $1, i.line, i.product_id, i.quantity, i.unit_price
+		FROM unnest($2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS i (product_id, quantity, unit_price, line)`,
+		o.ID, products, quantities, prices)
+	if err := s.outbox.Queue(ctx, batch, message); err != nil {
+		return order.Order{}, fmt.Errorf("event of order %s: %w", o.ID, err)
+	}
+	switch err := s.pool.SendBatch(ctx, batch).Close(); {
+	case err == nil:
+		return o, nil
+	case key.Value != "" && postgres.IsUniqueViolation(err, "idempotency_keys_pkey"):
+		return s.placedUnder(ctx, key)
+	default:
+		return order.Order{}, fmt.Errorf("store order %s: %w", o.ID, err)
+	}
+}
+
+func columns(items []order.Item) (products []string, quantities, prices []int64) {
+	products, quantities, prices = make([]string, len(items)), make([]int64, len(items)), make([]int64, len(items))
+	for i, item := range items {
+		products[i], quantities[i], prices[i] = item.ProductID, item.Quantity, int64(item.UnitPrice)
+	}
+	return products, quantities, prices
+}
+
+// placedUnder returns the order that was placed under a key, as it was then.
+func (s *Store) placedUnder(ctx context.Context, key order.Key) (order.Order, error) {
+	var (
+		fingerprint []byte
+		id          string
+	)
+	err := s.pool.QueryRow(ctx, `SELECT fingerprint, order_id::text FROM idempotency_keys WHERE key = $1`, key.Value).Scan(&fingerprint, &id)
+	if err != nil {
+		return order.Order{}, fmt.Errorf("read idempotency key: %w", err)
+	}
+	if string(fingerprint) != string(key.Fingerprint[:]) {
+		return order.Order{}, order.ErrKeyReused
+	}
+	o, err := s.Order(ctx, id)
+	if err != nil {
+		return order.Order{}, err
+	}
+	return o.AsPlaced(), nil
+}
+
+// ForgetKeys deletes idempotency keys that are older than keep and returns how many.
+func (s *Store) ForgetKeys(ctx context.Context, keep time.Duration) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `DELETE FROM idempotency_keys WHERE created_at < $1`, s.now().Add(-keep))
+	if err != nil {
+		return 0, fmt.Errorf("delete idempotency keys: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// Order implements order.Store.
+func (s *Store) Order(ctx context.Context, id string) (order.Order, error) {
+	if uuid.Validate(id) != nil {
+		return order.Order{}, order.ErrNotFound
+	}
+	orders, err := s.query(ctx, `WHERE order_id = $1`, id)
+	switch {
+	case err != nil:
+		return order.Order{}, fmt.Errorf("read order %s: %w", id, err)
+	case len(orders) == 0:
+		return order.Order{}, order.ErrNotFound
+	}
+	return orders[0], nil
+}
+
+// List implements order.Store.
+func (s *Store) List(ctx context.Context, f order.Filter) ([]order.Order, error) {
+	var (
+		where []string
+		args  []any
+	)
+	condition := func(sql string, arg any) {
+		args = append(args, arg)
+		where = append(where, sql+"$"+strconv.Itoa(len(args)))
+	}
+	if f.Status != "" {
+		condition("status = ", f.Status)
+	}
+	if f.CustomerID != "" {
+		condition("customer_id = ", f.CustomerID)
+	}
+	if f.Before != "" {
+		condition("order_id < ", f.Before)
+	}
+	clause := ""
+	if len(where) > 0 {
+		clause = "WHERE " + strings.Join(where, " AND ")
+	}
+	args = append(args, f.Limit)
+	orders, err := s.query(ctx, clause+" ORDER BY order_id DESC LIMIT $"+strconv.Itoa(len(args)), args...)
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	return orders, nil
+}
+
+// query reads the orders that a clause picks together with their items, newest first.
+func (s *Store) query(ctx context.Context, clause string, args ...any) ([]order.Order, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT o.order_id::text, o.customer_id, o.status, o.reason, o.total, o.trace_id, o.created_at, o.updated_at,
+		       i.product_id, i.quantity, i.unit_price
+		FROM (SELECT * FROM orders `+clause+`) AS o JOIN order_items AS i USING (order_id)
+		ORDER BY o.order_id DESC, i.line`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var orders []order.Order
+	for rows.Next() {
+		var (
+			o           order.Order
+			item        order.Item
+			total, unit int64
+		)
+		if err := rows.Scan(&o.ID, &o.CustomerID, &o.Status, &o.Reason, &total, &o.TraceID, &o.CreatedAt, &o.UpdatedAt,
+			&item.ProductID, &item.Quantity, &unit); err != nil {
+			return nil, err
+		}
+		o.Total, item.UnitPrice = events.Money(total), events.Money(unit)
+		if n := len(orders); n == 0 || orders[n-1].ID != o.ID {
+			orders = append(orders, o)
+		}
+		last := &orders[len(orders)-1]
+		last.Items = append(last.Items, item)
+	}
+	return orders, rows.Err()
+}
+
+// Decide records an outcome once per message. It returns whether the order changed:
+// a message or an outcome that came before changes nothing.
+func (s *Store) Decide(ctx context.Context, group, messageID string, outcome order.Outcome) (changed bool, err error) {
+	if uuid.Validate(outcome.OrderID) != nil {
+		return false, order.ErrNotFound
+	}
+	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		var (
+			isNew  bool
+			status order.Status
+		)
+		batch := &pgx.Batch{}
+		inbox.Queue(batch, group, messageID, func(n bool) { isNew = n })
+		batch.Queue(`SELECT status FROM orders WHERE order_id = $1 FOR UPDATE`, outcome.OrderID).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&status) })
+		// Sent along to save a round trip; its condition is the rule of Status.Next.
+		batch.Queue(`UPDATE orders SET status = $2, reason = $3, updated_at = $4 WHERE order_id = $1 AND status = 'PENDING'`,
+			outcome.OrderID, outcome.Status, outcome.Reason, s.now().UTC())
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			if errors.Is(err, pgx.ErrNoRows) {
+				return order.ErrNotFound
+			}
+			return err
+		}
+		changed = false
+		if !isNew {
+			return nil
+		}
+		_, changed, err = status.Next(outcome.Status)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("record %s for order %s: %w", outcome.Status, outcome.OrderID, err)
+	}
+	return changed, nil
+}
