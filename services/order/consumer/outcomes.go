@@ -47,7 +47,7 @@ func Outcomes(store Store, log *slog.Logger, decided func(order.Status)) messagi
 			return err
 		case changed:
 			decided(outcome.Status)
-			log.DebugContext(ctx, "order decided", "order_id", outcome.OrderID, "status", outcome.Status)
+			log.InfoContext(ctx, "order decided", "order_id", outcome.OrderID, "status", outcome.Status)
 		default:
 			log.InfoContext(ctx, "outcome was known already", "order_id", outcome.OrderID, "status", outcome.Status, "message_id", d.ID)
 		}

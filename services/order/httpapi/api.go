@@ -96,7 +96,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	markOrder(r.Context(), o.ID)
-	a.log.DebugContext(r.Context(), "order placed", "order_id", o.ID, "customer_id", o.CustomerID)
+	a.log.InfoContext(r.Context(), "order placed", "order_id", o.ID, "customer_id", o.CustomerID)
 	w.Header().Set("Location", "/orders/"+o.ID)
 	writeJSON(w, http.StatusCreated, newOrderBody(o))
 }

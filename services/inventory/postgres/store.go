@@ -1,0 +1,199 @@
+// Package postgres keeps stock and reservations in Postgres.
+//
+// A decision is one transaction: inbox row, stock rows, reservation and the event
+// in the outbox. The rows of all products of an order are locked in the order of
+// their ids before anything is decided, so stock cannot change under a decision
+// and two orders cannot wait for each other.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"millrace/pkg/events"
+	"millrace/pkg/messaging/inbox"
+	"millrace/pkg/messaging/outbox"
+	"millrace/pkg/postgres"
+	"millrace/services/inventory"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations returns everything that the database of this service needs.
+func Migrations() []postgres.Migrations {
+	return []postgres.Migrations{
+		outbox.Migrations, inbox.Migrations,
+		{Name: "stock", FS: files, Dir: "migrations"},
+	}
+}
+
+// Store keeps stock and reservations. It is safe for concurrent use.
+type Store struct {
+	pool   *pgxpool.Pool
+	outbox *outbox.Writer
+	now    func() time.Time
+}
+
+// NewStore returns a Store on a migrated database.
+func NewStore(pool *pgxpool.Pool, w *outbox.Writer, now func() time.Time) *Store {
+	return &Store{pool: pool, outbox: w, now: now}
+}
+
+// Reserve decides about an order once, and stores the event of the decision. made is
+// false when the message was processed before, or the order decided on by another
+// message: then nothing was changed.
+func (s *Store) Reserve(ctx context.Context, group, messageID string, order events.OrderCreated) (r inventory.Reservation, made bool, err error) {
+	lines := inventory.Demand(order.Items)
+	products, quantities := columns(lines)
+	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		made = false
+		available, isNew, err := lock(ctx, tx, group, messageID, order.OrderID, products)
+		if err != nil || !isNew {
+			return err
+		}
+		r = inventory.Decide(order, lines, available, s.now())
+		made = true
+		return s.save(ctx, tx, r, products, quantities)
+	})
+	if err != nil {
+		return inventory.Reservation{}, false, fmt.Errorf("reserve stock for order %s: %w", order.OrderID, err)
+	}
+	return r, made, nil
+}
+
+// lock inserts the inbox row and locks the stock of an order. isNew is false when
+// the order needs no decision any more.
+func lock(ctx context.Context, tx pgx.Tx, group, messageID, orderID string, products []string) (available map[string]int64, isNew bool, err error) {
+	available = make(map[string]int64, len(products))
+	decided := false
+	batch := &pgx.Batch{}
+	inbox.Queue(batch, group, messageID, func(n bool) { isNew = n })
+	batch.Queue(`SELECT EXISTS (SELECT FROM reservations WHERE order_id = $1)`, orderID).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&decided) })
+	batch.Queue(`SELECT product_id, available FROM stock WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE`, products).
+		Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var (
+					id string
+					n  int64
+				)
+				if err := rows.Scan(&id, &n); err != nil {
+					return err
+				}
+				available[id] = n
+			}
+			return rows.Err()
+		})
+	err = tx.SendBatch(ctx, batch).Close()
+	return available, isNew && !decided, err
+}
+
+// save stores a decision.
+func (s *Store) save(ctx context.Context, tx pgx.Tx, r inventory.Reservation, products []string, quantities []int64) error {
+	message, err := outbox.EventMessage(r.Event())
+	if err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	refusal := inventory.Refusal{}
+	if r.Refusal != nil {
+		refusal = *r.Refusal
+	} else {
+		batch.Queue(`UPDATE stock AS s SET available = s.available - i.quantity, reserved = s.reserved + i.quantity
+			FROM unnest($1::text[], $2::bigint[]) AS i (product_id, quantity) WHERE s.product_id = i.product_id`, products, quantities)
+	}
+	batch.Queue(`INSERT INTO reservations (order_id, customer_id, status, decided_at, reason, product_id, wanted, available)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		r.OrderID, r.CustomerID, r.Status(), r.DecidedAt, refusal.Reason, refusal.ProductID, refusal.Wanted, refusal.Available)
+	batch.Queue(`INSERT INTO reservation_items (order_id, product_id, quantity) SELECT $1, * FROM unnest($2::text[], $3::bigint[])`,
+		r.OrderID, products, quantities)
+	if err := s.outbox.Queue(ctx, batch, message); err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+func columns(lines []inventory.Line) (products []string, quantities []int64) {
+	products, quantities = make([]string, len(lines)), make([]int64, len(lines))
+	for i, line := range lines {
+		products[i], quantities[i] = line.ProductID, line.Quantity
+	}
+	return products, quantities
+}
+
+// Reservation returns the decision about an order, or inventory.ErrNoReservation.
+func (s *Store) Reservation(ctx context.Context, orderID string) (inventory.Reservation, error) {
+	r := inventory.Reservation{OrderID: orderID}
+	var (
+		refusal inventory.Refusal
+		lines   []inventory.Line
+	)
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT customer_id, decided_at, reason, product_id, wanted, available FROM reservations WHERE order_id = $1`, orderID).
+		QueryRow(func(row pgx.Row) error {
+			return row.Scan(&r.CustomerID, &r.DecidedAt, &refusal.Reason, &refusal.ProductID, &refusal.Wanted, &refusal.Available)
+		})
+	batch.Queue(`SELECT product_id, quantity FROM reservation_items WHERE order_id = $1 ORDER BY product_id`, orderID).
+		Query(func(rows pgx.Rows) (err error) {
+			lines, err = pgx.CollectRows(rows, pgx.RowToStructByPos[inventory.Line])
+			return err
+		})
+	switch err := s.pool.SendBatch(ctx, batch).Close(); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return r, inventory.ErrNoReservation
+	case err != nil:
+		return r, fmt.Errorf("read the reservation of order %s: %w", orderID, err)
+	}
+	r.Lines = lines
+	if refusal.Reason != "" {
+		r.Refusal = &refusal
+	}
+	return r, nil
+}
+
+// Stock returns the stock of all products, by product id.
+func (s *Store) Stock(ctx context.Context) ([]inventory.Stock, error) {
+	rows, err := s.pool.Query(ctx, `SELECT product_id, available, reserved FROM stock ORDER BY product_id`)
+	if err != nil {
+		return nil, fmt.Errorf("read the stock: %w", err)
+	}
+	stock, err := pgx.CollectRows(rows, pgx.RowToStructByPos[inventory.Stock])
+	if err != nil {
+		return nil, fmt.Errorf("read the stock: %w", err)
+	}
+	return stock, nil
+}
+
+// StockOf returns the stock of one product, or inventory.ErrNoStock.
+func (s *Store) StockOf(ctx context.Context, productID string) (inventory.Stock, error) {
+	stock := inventory.Stock{ProductID: productID}
+	err := s.pool.QueryRow(ctx, `SELECT available, reserved FROM stock WHERE product_id = $1`, productID).
+		Scan(&stock.Available, &stock.Reserved)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return stock, inventory.ErrNoStock
+	case err != nil:
+		return stock, fmt.Errorf("read the stock of %s: %w", productID, err)
+	}
+	return stock, nil
+}
+
+// SetAvailable sets how much of a product can be reserved, whatever there was
+// before. created tells that the product had no stock yet.
+func (s *Store) SetAvailable(ctx context.Context, productID string, available int64) (stock inventory.Stock, created bool, err error) {
+	stock = inventory.Stock{ProductID: productID, Available: available}
+	err = s.pool.QueryRow(ctx, `INSERT INTO stock (product_id, available) VALUES ($1, $2)
+		ON CONFLICT (product_id) DO UPDATE SET available = excluded.available
+		RETURNING reserved, xmax = 0`, productID, available).Scan(&stock.Reserved, &created) // xmax is 0 in a row just inserted
+	if err != nil {
+		return stock, false, fmt.Errorf("set the stock of %s: %w", productID, err)
+	}
+	return stock, created, nil
+}
