@@ -1,7 +1,9 @@
 package compat
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -35,14 +37,8 @@ func TestAdmin_TopicLife(t *testing.T) {
 	if _, err := admin.CreatePartitions(ctx, 2, topic); err != nil {
 		t.Fatalf("two more partitions: %v", err)
 	}
-	described, err := admin.ListTopics(ctx, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(described[topic].Partitions); n != 5 {
-		t.Errorf("%d partitions, want 5", n)
-	}
-	for _, p := range described[topic].Partitions {
+	described := eventuallyPartitions(t, admin, topic, 5)
+	for _, p := range described.Partitions {
 		if p.Leader < 0 || !slices.Equal(p.ISR, p.Replicas) || len(p.Replicas) != 1 {
 			t.Errorf("partition %d: leader %d, replicas %v, in sync %v", p.Partition, p.Leader, p.Replicas, p.ISR)
 		}
@@ -83,10 +79,13 @@ func TestAdmin_Sarama(t *testing.T) {
 			if err := admin.CreatePartitions(topic, 3, nil, false); err != nil {
 				t.Fatalf("third partition: %v", err)
 			}
-			topics, err := admin.DescribeTopics([]string{topic})
-			if err != nil || len(topics) != 1 || len(topics[0].Partitions) != 3 {
-				t.Errorf("describe: %v, %v", topics, err)
-			}
+			eventually(t, "three partitions", func(context.Context) (bool, string) {
+				topics, err := admin.DescribeTopics([]string{topic})
+				if err != nil || len(topics) != 1 {
+					return false, fmt.Sprint(topics, err)
+				}
+				return len(topics[0].Partitions) == 3, fmt.Sprint(len(topics[0].Partitions))
+			})
 			brokers, controller, err := admin.DescribeCluster()
 			if err != nil || len(brokers) != 1 || controller != brokers[0].ID() {
 				t.Errorf("cluster: %v, controller %d, %v", brokers, controller, err)

@@ -9,6 +9,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
+// eventuallyPartitions waits until the topic has so many partitions, each with a leader: a controller
+// answers before every broker has heard.
+func eventuallyPartitions(t *testing.T, admin *kadm.Client, topic string, n int) kadm.TopicDetail {
+	t.Helper()
+	var detail kadm.TopicDetail
+	eventually(t, fmt.Sprintf("%d partitions of %s", n, topic), func(ctx context.Context) (bool, string) {
+		topics, err := admin.ListTopics(ctx, topic)
+		if err != nil {
+			return false, err.Error()
+		}
+		detail = topics[topic]
+		led := 0
+		for _, p := range detail.Partitions {
+			if p.Err == nil && p.Leader >= 0 {
+				led++
+			}
+		}
+		return led == n, fmt.Sprintf("%d with a leader", led)
+	})
+	return detail
+}
+
 // eventuallyConfig waits until the topic has these settings: Kafka applies a change after it has answered.
 func eventuallyConfig(t *testing.T, admin *kadm.Client, topic string, want map[string]string) {
 	t.Helper()

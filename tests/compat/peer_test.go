@@ -75,6 +75,7 @@ func newTopic(t *testing.T, seeds []string, partitions int32, configs map[string
 	if _, err := admin.CreateTopic(within(t, patience), partitions, 1, configs, name); err != nil {
 		t.Fatalf("create topic %s: %v", name, err)
 	}
+	eventuallyPartitions(t, admin, name, int(partitions))
 	t.Cleanup(func() {
 		if _, err := admin.DeleteTopic(within(t, patience), name); err != nil {
 			t.Errorf("delete topic %s: %v", name, err)

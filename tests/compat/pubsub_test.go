@@ -13,16 +13,16 @@ import (
 
 // Watermill's universal suite, which every Pub/Sub has to pass before Watermill calls it ready.
 func TestWatermillSuite(t *testing.T) {
-	seeds := seeds(t)
+	seeds, prefix := seeds(t), uniqueName(t, "")
 	inGroup := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
 		t.Helper()
 		return watermillPubSub(t, seeds, group)
 	}
-	prefix := uniqueName(t, "")
 	tests.TestPubSub(t,
 		tests.Features{
 			ConsumerGroups:    true,
 			Persistent:        true,
+			GuaranteedOrder:   true, // for each partition key
 			ForceShort:        true, // the long form is a load test: thousands of messages a case
 			GenerateTopicFunc: func(c tests.TestContext) string { return prefix + "-" + string(c.TestID) },
 		},
@@ -34,10 +34,30 @@ func TestWatermillSuite(t *testing.T) {
 	)
 }
 
+// The one case of the suite for subscribers without a group: each gets everything, from the beginning.
+func TestWatermillSuite_WithoutGroup(t *testing.T) {
+	t.Parallel()
+	seeds, prefix := seeds(t), uniqueName(t, "")
+	tests.TestNewSubscriberReceivesOldMessages(t,
+		tests.TestContext{TestID: tests.NewTestID(), Features: tests.Features{
+			Persistent:                       true,
+			NewSubscriberReceivesOldMessages: true,
+			GenerateTopicFunc:                func(c tests.TestContext) string { return prefix + "-" + string(c.TestID) },
+		}},
+		func(t *testing.T) (message.Publisher, message.Subscriber) {
+			t.Helper()
+			return watermillPubSub(t, seeds, "")
+		},
+	)
+}
+
 func watermillPubSub(t *testing.T, seeds []string, group string) (message.Publisher, message.Subscriber) {
 	t.Helper()
+	keyed := kafka.NewWithPartitioningMarshaler(func(_ string, m *message.Message) (string, error) {
+		return m.Metadata.Get("partition_key"), nil // the suite's name for it
+	})
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
-		Brokers: seeds, Marshaler: kafka.DefaultMarshaler{},
+		Brokers: seeds, Marshaler: keyed,
 	}, watermill.NopLogger{})
 	if err != nil {
 		t.Fatal(err)
