@@ -2,6 +2,8 @@ package config
 
 // groupCoordinatorDefs are about consumer groups and their offsets.
 var groupCoordinatorDefs = []Def{
+	{Name: "group.consumer.assignment.interval.ms", Type: Int, Default: "1000", rule: atLeast(0), Update: PerBroker,
+		Doc: "How long at least lies between two assignments of a group of the consumer protocol (KIP-848)."},
 	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", rule: atLeast(1),
 		Doc: "How often members of groups of the consumer protocol (KIP-848) report."},
 	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", rule: atLeast(1),
@@ -79,6 +81,8 @@ var transactionDefs = []Def{
 
 // groupDefs are the settings of one consumer group.
 var groupDefs = []Def{
+	{Name: "consumer.assignment.interval.ms", Type: Int, Default: "1000", rule: atLeast(0), Synonyms: brokerName("group.consumer.assignment.interval.ms"),
+		Doc: "How long at least lies between two assignments of the group."},
 	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", rule: atLeast(1), Synonyms: brokerName("group.consumer.heartbeat.interval.ms"),
 		Doc: "How often the group's members report."},
 	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", rule: atLeast(1), Synonyms: brokerName("group.consumer.session.timeout.ms"),
@@ -97,7 +101,7 @@ var ignoredDefs = []Def{
 	ignored("controller.quorum.voters", List, "", ReadOnly, "The controllers, as id@host:port."),
 	ignored("group.consumer.assignors", List, "uniform,range", ReadOnly, "How partitions can be shared out in groups of the consumer protocol."),
 	ignored("group.coordinator.rebalance.protocols", List, "classic", ReadOnly, "The group protocols that are served."),
-	ignored("inter.broker.listener.name", String, "PLAINTEXT", ReadOnly, "The listener that brokers use among themselves."),
+	ignored("inter.broker.listener.name", String, "", ReadOnly, "The listener that brokers use among themselves."),
 	ignored("leader.imbalance.check.interval.seconds", Long, "300", ReadOnly, "How often it is looked whether leadership is out of balance."),
 	ignored("metadata.log.dir", String, "", ReadOnly, "The folder of the metadata log; here it is the data folder."),
 	ignored("metadata.log.segment.bytes", Int, "1073741824", ReadOnly, "The largest segment of the metadata log."),
