@@ -54,7 +54,7 @@ func catcher(t *testing.T, dir string) (smtpAddr, httpURL string, stop func()) {
 func send(t *testing.T, addr, orderID, event string) {
 	t.Helper()
 	mail := fmt.Sprintf("From: shop@example.com\r\nTo: customer_123@example.com\r\nSubject: =?utf-8?q?=C4=90=C6=A1n_h=C3=A0ng?=\r\n"+
-		"Message-Id: <%s.%s@shop>\r\nX-Order-ID: %s\r\nX-Event-Type: %s\r\n\r\nHello <b>you</b>\r\n", orderID, event, orderID, event)
+		"Message-Id: <%s.%s@shop>\r\nX-Order-ID: %s\r\nX-Mail-Kind: %s\r\n\r\nHello <b>you</b>\r\n", orderID, event, orderID, event)
 	if err := smtp.SendMail(addr, nil, "shop@example.com", []string{"customer_123@example.com"}, []byte(mail)); err != nil {
 		t.Fatal(err)
 	}
@@ -87,16 +87,16 @@ func TestCatcher_KeepsAndShows(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	addr, url, stop := catcher(t, dir)
-	send(t, addr, "A", "ORDER_CREATED")
-	send(t, addr, "B", "ORDER_CREATED")
-	send(t, addr, "A", "INVENTORY_RESERVED")
+	send(t, addr, "A", "CONFIRMATION")
+	send(t, addr, "B", "CONFIRMATION")
+	send(t, addr, "A", "OUTCOME")
 
 	p := list(t, url+"/messages?order_id=A")
 	if len(p.Messages) != 2 || p.Next != 0 {
 		t.Fatalf("mails of A: %+v", p)
 	}
 	m := p.Messages[0]
-	if m.ID != 1 || m.Subject != "Đơn hàng" || m.MessageID != "<A.ORDER_CREATED@shop>" || m.Event != "ORDER_CREATED" ||
+	if m.ID != 1 || m.Subject != "Đơn hàng" || m.MessageID != "<A.CONFIRMATION@shop>" || m.Kind != "CONFIRMATION" ||
 		m.From != "shop@example.com" || len(m.To) != 1 || m.To[0] != "customer_123@example.com" || m.Size == 0 {
 		t.Fatalf("first mail of A: %+v", m)
 	}

@@ -26,7 +26,7 @@ const (
 // Headers of a mail that tell what it is about.
 const (
 	headerOrderID = "X-Order-Id"
-	headerEvent   = "X-Event-Type"
+	headerKind    = "X-Mail-Kind"
 )
 
 func newSMTP(store *Store, log *slog.Logger) *smtp.Server {
@@ -94,7 +94,7 @@ func describe(data []byte) Message {
 	}
 	return Message{
 		Subject: subject, MessageID: h.Get("Message-Id"),
-		OrderID: h.Get(headerOrderID), Event: h.Get(headerEvent),
+		OrderID: h.Get(headerOrderID), Kind: h.Get(headerKind),
 	}
 }
 

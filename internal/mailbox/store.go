@@ -42,7 +42,7 @@ type Message struct {
 	Subject   string    `json:"subject"`
 	MessageID string    `json:"message_id"`
 	OrderID   string    `json:"order_id,omitempty"`
-	Event     string    `json:"event,omitempty"` // what the mail tells of
+	Kind      string    `json:"kind,omitempty"` // which of an order's mails it is
 	Size      int       `json:"size"`
 }
 

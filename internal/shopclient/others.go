@@ -1,0 +1,46 @@
+package shopclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"millrace/internal/collector"
+	"millrace/internal/mailbox"
+	"millrace/internal/span"
+)
+
+// Mails lists the mails of an order; an empty id means all.
+func (c *Client) Mails(ctx context.Context, orderID string) ([]mailbox.Message, error) {
+	var all []mailbox.Message
+	q := url.Values{"limit": {"1000"}}
+	if orderID != "" {
+		q.Set("order_id", orderID)
+	}
+	for {
+		var page mailbox.Page
+		if err := c.call(ctx, http.MethodGet, "/messages?"+q.Encode(), nil, nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Messages...)
+		if page.Next == 0 {
+			return all, nil
+		}
+		q.Set("after", strconv.FormatInt(page.Next, 10))
+	}
+}
+
+// OrderSpans lists the spans that have to do with an order.
+func (c *Client) OrderSpans(ctx context.Context, orderID string) ([]span.Span, error) {
+	var a collector.Answer
+	err := c.call(ctx, http.MethodGet, "/api/orders/"+url.PathEscape(orderID)+"/spans", nil, nil, &a)
+	return a.Spans, err
+}
+
+// TraceSpans lists the spans of a trace, and those that link to it.
+func (c *Client) TraceSpans(ctx context.Context, traceID string) ([]span.Span, error) {
+	var a collector.Answer
+	err := c.call(ctx, http.MethodGet, "/api/traces/"+url.PathEscape(traceID), nil, nil, &a)
+	return a.Spans, err
+}
