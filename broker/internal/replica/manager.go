@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -17,6 +18,7 @@ type Manager struct {
 	dir    *storage.Dir
 	nodeID int32
 	log    *slog.Logger
+	found  map[storage.Partition]bool // folders that were there at the start
 
 	mu     sync.Mutex // orders changes of topics
 	topics atomic.Pointer[map[string]*topic]
@@ -31,10 +33,26 @@ type topic struct {
 
 // NewManager returns a manager of the partitions that nodeID leads, with their
 // logs in dir. It knows of none until Apply.
-func NewManager(dir *storage.Dir, nodeID int32, log *slog.Logger) *Manager {
-	m := &Manager{dir: dir, nodeID: nodeID, log: log}
+func NewManager(dir *storage.Dir, nodeID int32, log *slog.Logger) (*Manager, error) {
+	m := &Manager{dir: dir, nodeID: nodeID, log: log, found: map[storage.Partition]bool{}}
 	m.topics.Store(&map[string]*topic{})
-	return m
+	list, err := dir.Partitions()
+	if err != nil {
+		return nil, fmt.Errorf("list data folder: %w", err)
+	}
+	for _, p := range list {
+		m.found[p] = true
+	}
+	return m, nil
+}
+
+// OnDisk reports whether a partition has a log already. Get would make one.
+func (m *Manager) OnDisk(name string, index int32) bool {
+	if m.found[storage.Partition{Topic: name, Index: index}] {
+		return true
+	}
+	t := (*m.topics.Load())[name]
+	return t != nil && index >= 0 && int(index) < len(t.partitions) && t.partitions[index].log.Load() != nil
 }
 
 // Get returns a partition, its log open. It returns ErrUnknown, ErrNotLeader or ErrStorage.
@@ -146,12 +164,7 @@ func (m *Manager) openLog(p *Partition) (*storage.Log, error) {
 // retention works on them too. It returns when all are open or ctx ends.
 // Folders that belong to no topic are left alone and told of.
 func (m *Manager) Run(ctx context.Context) {
-	found, err := m.dir.Partitions()
-	if err != nil {
-		m.log.Error("data folder cannot be listed", "error", err)
-		return
-	}
-	for _, name := range found {
+	for name := range m.found {
 		if ctx.Err() != nil {
 			return
 		}

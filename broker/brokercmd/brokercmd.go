@@ -1,0 +1,104 @@
+// Package brokercmd is the body of the command that runs a broker alone, for
+// cmd/broker here and for whoever builds the broker into a larger program.
+package brokercmd
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"millrace/broker"
+	"millrace/broker/internal/config"
+)
+
+// Options are the command's flags.
+type Options struct {
+	Listen []string // --listen, repeated: [NAME://]HOST:PORT[,advertise=HOST:PORT]
+	Data   string   // --data
+	Set    []string // --set, repeated: NAME=VALUE, over what the file says
+	File   string   // --config: a properties file
+	HTTP   string   // --http
+}
+
+// UsageError is returned for options that are wrong, before anything was opened.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Register adds the flags to f.
+func (o *Options) Register(f *flag.FlagSet) {
+	f.Var((*list)(&o.Listen), "listen", "`address` to listen on, [NAME://]HOST:PORT[,advertise=HOST:PORT]; repeat for more (default 127.0.0.1:9092)")
+	f.StringVar(&o.Data, "data", "", "`folder` of all data (log.dirs)")
+	f.Var((*list)(&o.Set), "set", "a setting by Kafka's name, `NAME=VALUE`; repeat for more")
+	f.StringVar(&o.File, "config", "", "properties `file` with settings by Kafka's names")
+	f.StringVar(&o.HTTP, "http", "", "`address` of /healthz, /readyz and /metrics")
+}
+
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, " ") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+// Config checks the options and returns what broker.Open takes.
+func (o *Options) Config(log *slog.Logger) (broker.Config, error) {
+	cfg := broker.Config{DataDir: o.Data, HTTP: o.HTTP, Log: log, Settings: map[string]string{}}
+	if o.File != "" {
+		text, err := os.ReadFile(o.File)
+		if err != nil {
+			return cfg, &UsageError{err}
+		}
+		if cfg.Settings, err = config.ReadProperties(text); err != nil {
+			return cfg, &UsageError{fmt.Errorf("%s: %w", o.File, err)}
+		}
+	}
+	for _, s := range o.Set {
+		name, value, err := config.ParseSetting(s)
+		if err != nil {
+			return cfg, &UsageError{fmt.Errorf("--set: %w", err)}
+		}
+		cfg.Settings[name] = value
+	}
+	for _, s := range o.Listen {
+		l, err := broker.ParseListen(s)
+		if err != nil {
+			return cfg, &UsageError{fmt.Errorf("--listen: %w", err)}
+		}
+		cfg.Listen = append(cfg.Listen, l)
+	}
+	if o.Data == "" && cfg.Settings["log.dirs"] == "" && cfg.Settings["log.dir"] == "" {
+		return cfg, &UsageError{fmt.Errorf("no data folder: give --data FOLDER, or log.dirs in the properties file")}
+	}
+	if err := broker.Validate(cfg); err != nil {
+		return cfg, &UsageError{err}
+	}
+	return cfg, nil
+}
+
+// Run runs a broker until ctx ends. An error is a *UsageError when the options are wrong.
+func Run(ctx context.Context, o Options, log *slog.Logger) error {
+	cfg, err := o.Config(log)
+	if err != nil {
+		return err
+	}
+	tuneMemory()
+	b, err := broker.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return b.Run(ctx)
+}
+
+// tuneMemory keeps the heap near what is alive while that is small, where the
+// environment does not say otherwise: most of the broker's bytes are the system's page cache.
+func tuneMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(1 << 30)
+	}
+}
