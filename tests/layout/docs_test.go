@@ -103,3 +103,29 @@ func TestDocs_DecisionRecords(t *testing.T) {
 		}
 	})
 }
+
+// docs/protocol.md names each request with the range of versions and the file that serve it.
+func TestDocs_ProtocolTable(t *testing.T) {
+	registered := regexp.MustCompile(`(?m)^func init\(\) \{ register\((\d+), (\d+), (\d+)`)
+	table := read(t, "docs/protocol.md")
+	served := 0
+	files(t, ".go", func(file string) {
+		if path.Dir(file) != "broker/internal/server" {
+			return
+		}
+		for _, m := range registered.FindAllStringSubmatch(read(t, file), -1) {
+			served++
+			versions := m[2] + "–" + m[3]
+			if m[2] == m[3] {
+				versions = m[2]
+			}
+			row := regexp.MustCompile(`(?m)^\| ` + m[1] + ` \| \w+ \| ` + versions + ` \| \[` + regexp.QuoteMeta(path.Base(file)) + `\]`)
+			if !row.MatchString(table) {
+				t.Errorf("docs/protocol.md has no row for key %s, versions %s, file %s", m[1], versions, path.Base(file))
+			}
+		}
+	})
+	if rows := len(regexp.MustCompile(`(?m)^\| \d+ \| \w+ \|`).FindAllString(table, -1)); rows != served {
+		t.Errorf("docs/protocol.md has %d rows, the broker serves %d requests", rows, served)
+	}
+}

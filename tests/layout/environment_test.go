@@ -13,8 +13,9 @@ import (
 
 // readers are the files besides those in cmd/ that may read the environment.
 var readers = []string{
-	"config.go",             // in any folder: a program's settings, listed in its README
-	"internal/part/part.go", // what up tells its children about themselves
+	"config.go",                     // in any folder: a program's settings, listed in its README
+	"internal/part/part.go",         // what up tells its children about themselves
+	"broker/brokercmd/brokercmd.go", // the body of a main
 }
 
 // Settings come in at the edge: the environment is read in cmd/ and in files called config.go, so
