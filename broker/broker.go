@@ -140,7 +140,7 @@ func (b *Broker) openData(ctx context.Context) error {
 	for i, l := range b.listeners {
 		endpoints[i] = cluster.Endpoint{Listener: l.as.Name, Host: l.as.AdvertisedHost, Port: l.as.AdvertisedPort}
 	}
-	b.cluster, err = cluster.Open(ctx, cluster.Options{Dir: b.dir, Config: s, Endpoints: endpoints, Unclean: b.dir.Unclean()})
+	b.cluster, err = cluster.Open(ctx, cluster.Options{Dir: b.dir, Config: s, Endpoints: endpoints, Unclean: !b.dir.CleanStart()})
 	if err != nil {
 		return err
 	}
