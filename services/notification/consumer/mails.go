@@ -44,7 +44,7 @@ func Mails(out Outbound, log *slog.Logger, sent func(notification.Kind)) messagi
 			return err
 		case isNew:
 			sent(m.Kind)
-			log.DebugContext(ctx, "mail sent", "order_id", m.OrderID, "kind", m.Kind, "recipient", m.Recipient)
+			log.InfoContext(ctx, "mail sent", "order_id", m.OrderID, "kind", m.Kind, "recipient", m.Recipient)
 		default:
 			log.InfoContext(ctx, "mail was sent already", "order_id", m.OrderID, "kind", m.Kind, "message_id", d.ID)
 		}
