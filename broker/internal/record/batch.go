@@ -163,3 +163,6 @@ func Next(buf []byte) (first Batch, rest []byte, err error) {
 	}
 	return b[:size:size], buf[size:], nil
 }
+
+// CheckedFrom is where the bytes begin that the checksum covers.
+const CheckedFrom = attributesAt

@@ -12,6 +12,8 @@ var (
 	// ErrOffline is returned by everything once a sync has failed: what the disk holds is not
 	// known any more (KAFKA_STORAGE_ERROR). The folder has to be opened again.
 	ErrOffline = errors.New("data folder is offline")
+	// ErrNoSpace is returned when the disk is full (KAFKA_STORAGE_ERROR). Nothing was appended; a later append may succeed.
+	ErrNoSpace = errors.New("no space left on the disk")
 	// ErrClosed is returned by a log that has been closed or deleted.
 	ErrClosed = errors.New("log is closed")
 	// ErrNotFound is returned by Dir.Open for a partition without a folder.

@@ -2,146 +2,240 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"time"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 
 	"millrace/broker/internal/record"
 )
 
 // Log is the records of one partition. All methods may be called from any goroutine.
-type Log struct{}
+//
+// Three locks, taken in this order: appendMu, held while batches are written; mu, held for a few
+// instructions to publish what was written and to look at it; syncMu, for those who wait for the disk.
+type Log struct {
+	dir       *Dir
+	partition Partition
+	path      string
+	topicID   TopicID
+	config    atomic.Pointer[LogConfig]
 
-// Origin tells who appends.
-type Origin int8
+	appendMu  sync.Mutex // guards producers, snapshots, and writing to the last segment
+	producers producers
+	snapshots []record.Offset // of the .snapshot files, rising
+	torn      error           // why nothing can be appended any more
 
-const (
-	// FromClient applies all rules for clients: base offset 0, no control batches.
-	FromClient Origin = iota
-	// FromCoordinator is the broker writing for itself; control batches are allowed.
-	FromCoordinator
-)
+	mu         sync.RWMutex // guards what follows
+	segments   []*segment   // replaced, never changed in place
+	start, end record.Offset
+	epochs     epochs // replaced, never changed in place
+	newEpochs  bool   // epochs are not in their file yet
+	tail       tail
+	closed     bool
+	newNames   bool // names in the folder, or the folder's own, that are not synced
+	fresh      bool // created and never synced: the folder's name may be lost
+	unsynced   int  // segments at the end that have bytes which are not synced
 
-// AppendOptions go with the batches of one Append.
-type AppendOptions struct {
-	LeaderEpoch record.Epoch
-	Origin      Origin
-	Now         time.Time // zero is the clock of the folder
+	flushed   atomic.Int64 // below it everything is on disk
+	flushedAt atomic.Int64 // when that was last so, in milliseconds
+	inMemory  atomic.Int64 // end as far as flush.messages lets it count as acknowledged without the disk
+	watermark atomic.Int64 // for the replica layer
+	force     atomic.Bool  // the next sync goes to the disk whatever flush.messages says
+	onSynced  atomic.Pointer[func(record.Offset)]
+
+	syncState syncState // belongs to the syncer
+
+	syncMu  sync.Mutex    // guards changed
+	changed chan struct{} // closed when flushed or inMemory change; nil when nobody waits
+
+	checkpointed record.Offset // end at the last checkpoint; belongs to Dir.checkpointMu
 }
 
-// AppendInfo is what a client is told about an append.
-type AppendInfo struct {
-	First, Last   record.Offset
-	LogAppendTime int64         // milliseconds, -1 if the producer's timestamps stand
-	Start         record.Offset // log start offset
-	Records       int           // 0 for a duplicate
-	Duplicate     bool          // the same producer and sequence were here before: First and Last are theirs
+// Partition names the log.
+func (l *Log) Partition() Partition { return l.partition }
+
+// TopicID is the id in partition.metadata.
+func (l *Log) TopicID() TopicID { return l.topicID }
+
+// Config returns the settings.
+func (l *Log) Config() LogConfig { return *l.config.Load() }
+
+// SetConfig changes the settings from the next append on.
+func (l *Log) SetConfig(c LogConfig) {
+	l.config.Store(&c)
+	l.dir.syncer.add(l) // a stricter flush.messages wants the disk now
 }
 
-// Append checks the batches, gives them their offsets and hands them to the operating system.
-// It does not wait for the disk: see WaitSynced(ctx, info.Last+1). The header fields of
-// batches are patched in place; the bytes are not kept, the caller may use them again.
-func (l *Log) Append(batches []byte, o AppendOptions) (AppendInfo, error) {
-	return AppendInfo{}, errors.ErrUnsupported
+// StartOffset is the first offset that may be read.
+func (l *Log) StartOffset() record.Offset {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.start
 }
 
-// WaitSynced returns when everything below through may be acknowledged (see SyncedOffset).
-// Waiting starts the sync, there is no need to ask for it.
-func (l *Log) WaitSynced(ctx context.Context, through record.Offset) error {
-	return errors.ErrUnsupported
+// EndOffset is the offset that the next record will get.
+func (l *Log) EndOffset() record.Offset {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.end
 }
-
-// OnSynced sets the function that is told each new SyncedOffset. It is called from the syncer's
-// goroutine, in order, without locks held, and must not block.
-func (l *Log) OnSynced(f func(record.Offset)) {}
 
 // SyncedOffset is the offset below which every record may be acknowledged: those on disk
 // with flush.messages=1, all appended ones in page-cache mode.
-func (l *Log) SyncedOffset() record.Offset { return 0 }
-
-// StartOffset is the first offset that may be read.
-func (l *Log) StartOffset() record.Offset { return 0 }
-
-// EndOffset is the offset that the next record will get.
-func (l *Log) EndOffset() record.Offset { return 0 }
-
-// Read returns whole batches from the one that contains offset from, at most maxBytes of them and
-// only such whose records are all below upTo. With minOne the first batch is returned whatever its size.
-// At from == EndOffset, or when nothing fits, the span is empty. The caller calls Release on it.
-// It returns *OffsetRangeError when from is below StartOffset or above EndOffset.
-func (l *Log) Read(from record.Offset, maxBytes int, upTo record.Offset, minOne bool) (Span, error) {
-	return Span{}, errors.ErrUnsupported
+func (l *Log) SyncedOffset() record.Offset {
+	return record.Offset(max(l.flushed.Load(), l.inMemory.Load()))
 }
 
-// Replay calls f with each batch from the one that contains offset from up to the end as it was
-// at the call, checksums checked. The batch is f's only until it returns. An error of f ends it.
-func (l *Log) Replay(from record.Offset, f func(record.Batch) error) error {
-	return errors.ErrUnsupported
+// FlushedOffset is the offset below which everything is on disk, whatever flush.messages says.
+func (l *Log) FlushedOffset() record.Offset { return record.Offset(l.flushed.Load()) }
+
+// OnSynced sets the function that is told each new SyncedOffset. It is called from the syncer's
+// goroutine, in order, without locks held, and must not block.
+func (l *Log) OnSynced(f func(record.Offset)) { l.onSynced.Store(&f) }
+
+// WaitSynced returns when everything below through may be acknowledged (see SyncedOffset).
+// Every append starts the sync by itself, there is no need to ask for it.
+func (l *Log) WaitSynced(ctx context.Context, through record.Offset) error {
+	return l.wait(ctx, l.SyncedOffset, through)
 }
 
-// TimestampOffset is where a record with a timestamp is.
-type TimestampOffset struct {
-	Offset      record.Offset // -1: there is none
-	Timestamp   int64         // milliseconds
-	LeaderEpoch record.Epoch
+// flush returns when everything that is in the log now is on disk, whatever flush.messages says.
+func (l *Log) flush() error {
+	end := l.EndOffset()
+	if l.FlushedOffset() >= end {
+		return nil
+	}
+	l.force.Store(true)
+	l.dir.syncer.add(l)
+	return l.wait(context.Background(), l.FlushedOffset, end)
 }
 
-// OffsetForTime finds the first record with a timestamp of at least ms (ListOffsets); Offset is -1 if
-// there is none.
-func (l *Log) OffsetForTime(ms int64) (TimestampOffset, error) {
-	return TimestampOffset{}, errors.ErrUnsupported
+func (l *Log) wait(ctx context.Context, reached func() record.Offset, through record.Offset) error {
+	for reached() < through {
+		l.syncMu.Lock()
+		if l.changed == nil {
+			l.changed = make(chan struct{})
+		}
+		changed := l.changed
+		l.syncMu.Unlock()
+		if reached() >= through {
+			return nil
+		}
+		if err := l.usable(); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
-// OffsetForMaxTime finds the record with the largest timestamp (ListOffsets with -3, KIP-734).
-func (l *Log) OffsetForMaxTime() (TimestampOffset, error) {
-	return TimestampOffset{}, errors.ErrUnsupported
+// wake lets everybody in WaitSynced look again.
+func (l *Log) wake() {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+}
+
+// usable returns why the log cannot be used, nil if it can.
+func (l *Log) usable() error {
+	if err := l.dir.Err(); err != nil {
+		return err
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed {
+		return ErrClosed
+	}
+	return nil
 }
 
 // LatestEpoch is the leader epoch of the last append, or the last one assigned; -1 if there was none.
-func (l *Log) LatestEpoch() record.Epoch { return -1 }
+func (l *Log) LatestEpoch() record.Epoch { return l.epochsNow().latest() }
 
 // EpochAt is the leader epoch of the record at an offset, -1 if unknown.
-func (l *Log) EpochAt(o record.Offset) record.Epoch { return -1 }
+func (l *Log) EpochAt(o record.Offset) record.Epoch { return l.epochsNow().at(o) }
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest epoch not above the one asked for, and where
 // it ends. Both are -1 when the epoch is not known here.
-func (l *Log) EpochEnd(e record.Epoch) (record.Epoch, record.Offset) { return -1, -1 }
-
-// AssignEpoch notes that a leader epoch starts at the end of the log, before any record of it.
-func (l *Log) AssignEpoch(e record.Epoch) error { return errors.ErrUnsupported }
-
-// DeleteBefore raises the log start offset (DeleteRecords) and removes the segments below it. It is
-// durable when it returns. It returns *OffsetRangeError when the offset is above SyncedOffset.
-func (l *Log) DeleteBefore(o record.Offset) (start record.Offset, err error) {
-	return 0, errors.ErrUnsupported
+func (l *Log) EpochEnd(e record.Epoch) (record.Epoch, record.Offset) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.epochs.end(e, l.end)
 }
 
-// Retain removes segments by retention.ms and retention.bytes and returns how many. The folder does
-// this by itself every RetentionInterval.
-func (l *Log) Retain(now time.Time) (int, error) { return 0, errors.ErrUnsupported }
+func (l *Log) epochsNow() epochs {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.epochs
+}
 
-// SetConfig changes the settings from the next append on.
-func (l *Log) SetConfig(c LogConfig) {}
+// AssignEpoch notes that a leader epoch starts at the end of the log, before any record of it.
+// The next checkpoint writes it down.
+func (l *Log) AssignEpoch(e record.Epoch) error {
+	l.appendMu.Lock()
+	defer l.appendMu.Unlock()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if latest := l.epochs.latest(); e < latest {
+		return ErrLeaderEpoch
+	}
+	l.assignEpoch(e, l.end)
+	return nil
+}
 
-// Config returns the settings.
-func (l *Log) Config() LogConfig { return LogConfig{} }
+// assignEpoch is called with mu held.
+func (l *Log) assignEpoch(e record.Epoch, start record.Offset) {
+	if e > l.epochs.latest() {
+		l.epochs = l.epochs.assign(e, start)
+		l.newEpochs = true
+	}
+}
 
-// Partition names the log.
-func (l *Log) Partition() Partition { return Partition{} }
-
-// TopicID is the id in partition.metadata.
-func (l *Log) TopicID() TopicID { return TopicID{} }
+// saveEpochs writes leader-epoch-checkpoint if it has changed.
+func (l *Log) saveEpochs() error {
+	l.mu.Lock()
+	e, changed := l.epochs, l.newEpochs
+	l.newEpochs = false
+	l.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return replaceFile(l.dir.fs, filepath.Join(l.path, epochFile), e.encode())
+}
 
 // Size is the size of all segments in bytes.
-func (l *Log) Size() int64 { return 0 }
+func (l *Log) Size() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var size int64
+	for _, s := range l.segments {
+		size += s.size
+	}
+	return size
+}
 
 // Segments is the number of segments.
-func (l *Log) Segments() int { return 0 }
+func (l *Log) Segments() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.segments)
+}
 
 // SetHighWatermark keeps the replica layer's high watermark for the next checkpoint.
-func (l *Log) SetHighWatermark(o record.Offset) {}
+func (l *Log) SetHighWatermark(o record.Offset) { l.watermark.Store(int64(o)) }
 
 // HighWatermark is what SetHighWatermark was last given, or the checkpoint at opening.
-func (l *Log) HighWatermark() record.Offset { return 0 }
+func (l *Log) HighWatermark() record.Offset { return record.Offset(l.watermark.Load()) }
 
 // ProducerState is one active producer of the log (DescribeProducers).
 type ProducerState struct {
@@ -152,4 +246,11 @@ type ProducerState struct {
 }
 
 // Producers lists the active producers in order of their ids.
-func (l *Log) Producers() []ProducerState { return nil }
+func (l *Log) Producers() []ProducerState {
+	l.appendMu.Lock()
+	defer l.appendMu.Unlock()
+	return l.producers.list()
+}
+
+// active is the last segment. The caller holds appendMu or mu.
+func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }

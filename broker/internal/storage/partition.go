@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,3 +31,7 @@ func ParsePartition(folder string) (Partition, error) {
 
 // TopicID is the uuid of a topic; the zero value means that it has none.
 type TopicID [16]byte
+
+func (p Partition) compare(q Partition) int {
+	return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Index, q.Index))
+}

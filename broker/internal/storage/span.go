@@ -2,38 +2,68 @@ package storage
 
 // Span is a run of whole batches as they lie in the log, in a few pieces. The bytes
 // are shared: nobody may write to them, and they are gone after Release.
-type Span struct {
-	pieces  [][]byte
-	inline  [2][]byte
-	size    int
-	release func()
+type Span struct{ b *spanBody }
+
+// spanBody holds what a span has borrowed: chunks of the tail cache, or one read buffer.
+type spanBody struct {
+	pieces [][]byte
+	size   int
+	chunks []*chunk
+	buffer []byte
+
+	// what pieces and chunks begin with, to spare allocations
+	pieceArray [2][]byte
+	chunkArray [2]*chunk
+}
+
+func newSpanBody() *spanBody {
+	b := &spanBody{}
+	b.pieces, b.chunks = b.pieceArray[:0], b.chunkArray[:0]
+	return b
 }
 
 // Len is the number of bytes.
-func (s *Span) Len() int { return s.size }
+func (s Span) Len() int {
+	if s.b == nil {
+		return 0
+	}
+	return s.b.size
+}
 
 // AppendTo appends the pieces to dst, to be written out one after the other (net.Buffers).
-func (s *Span) AppendTo(dst [][]byte) [][]byte { return append(dst, s.pieces...) }
+func (s Span) AppendTo(dst [][]byte) [][]byte {
+	if s.b == nil {
+		return dst
+	}
+	return append(dst, s.b.pieces...)
+}
 
 // Bytes returns all in one slice, copying only if there is more than one piece.
-func (s *Span) Bytes() []byte {
-	switch len(s.pieces) {
-	case 0:
+func (s Span) Bytes() []byte {
+	switch {
+	case s.b == nil || len(s.b.pieces) == 0:
 		return nil
-	case 1:
-		return s.pieces[0]
+	case len(s.b.pieces) == 1:
+		return s.b.pieces[0]
 	}
-	out := make([]byte, 0, s.size)
-	for _, p := range s.pieces {
+	out := make([]byte, 0, s.b.size)
+	for _, p := range s.b.pieces {
 		out = append(out, p...)
 	}
 	return out
 }
 
-// Release gives the memory back. It may be called twice, and on the zero Span.
-func (s *Span) Release() {
-	if s.release != nil {
-		s.release()
+// Release gives the memory back. It may be called twice, on the zero Span and on copies, but not
+// at the same time.
+func (s Span) Release() {
+	if s.b == nil {
+		return
 	}
-	*s = Span{}
+	for _, k := range s.b.chunks {
+		k.unref()
+	}
+	if s.b.buffer != nil {
+		putBuffer(s.b.buffer)
+	}
+	*s.b = spanBody{}
 }

@@ -1,0 +1,240 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sort"
+	"sync"
+
+	"millrace/broker/internal/vfs"
+)
+
+// Sizes of index entries, big-endian, offsets relative to the segment's first:
+//
+//	.index      offset 4 | position 4                 of the batch that ends with offset
+//	.timeindex  timestamp 8 | offset 4                largest timestamp so far, and the end of its batch
+const (
+	offsetEntrySize = 8
+	timeEntrySize   = 12
+	// indexPending entries gather in memory before they are written: the indexes can always
+	// be made again from the log, so a crash may take these.
+	indexPending = 64
+	indexBlock   = 256 // entries read at once at the end of a search
+)
+
+// index is a file of entries of one size in rising order, with the newest entries still
+// in memory. Entries are added by one goroutine at a time; any may search.
+type index struct {
+	fs        vfs.FS
+	path      string
+	entrySize int
+
+	mu      sync.Mutex // guards what follows
+	file    vfs.File   // nil until needed
+	written int        // entries in the file
+	pending []byte     // entries after those; never changed in place, so that searches may hold it
+	dirty   bool       // written since the last sync
+}
+
+func newIndex(fsys vfs.FS, path string, entrySize int) *index {
+	return &index{fs: fsys, path: path, entrySize: entrySize, written: -1}
+}
+
+// open opens the file if that has not been done and counts its entries; half an entry at the
+// end is what a crash left and does not count. A missing file is an empty index.
+func (x *index) open(flag int) error {
+	if x.file != nil {
+		return nil
+	}
+	f, err := x.fs.Open(x.path, flag)
+	if errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE == 0 {
+		x.written = max(x.written, 0)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	x.file, x.written = f, int(size)/x.entrySize
+	return nil
+}
+
+// add appends an entry. That the file cannot be written now is no error yet: the entries are kept
+// until it can, and flush tells.
+func (x *index) add(entry []byte) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pending = append(x.pending, entry...)
+	if len(x.pending) >= indexPending*x.entrySize {
+		_ = x.flushLocked()
+	}
+}
+
+// flush writes the pending entries.
+func (x *index) flush() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.flushLocked()
+}
+
+func (x *index) flushLocked() error {
+	if len(x.pending) == 0 {
+		return nil
+	}
+	if err := x.open(os.O_RDWR | os.O_CREATE); err != nil {
+		return err
+	}
+	if _, err := x.file.WriteAt(x.pending, int64(x.written*x.entrySize)); err != nil {
+		return err
+	}
+	x.written += len(x.pending) / x.entrySize
+	x.pending, x.dirty = nil, true
+	return nil
+}
+
+// sync makes the written entries durable.
+func (x *index) sync() error {
+	x.mu.Lock()
+	f, dirty := x.file, x.dirty
+	x.dirty = false
+	x.mu.Unlock()
+	if !dirty || f == nil {
+		return nil
+	}
+	return f.Sync()
+}
+
+// truncate keeps the first n entries.
+func (x *index) truncate(n int) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.open(os.O_RDWR | os.O_CREATE); err != nil {
+		return err
+	}
+	x.pending = nil
+	size, err := x.file.Size()
+	if err != nil || size == int64(n*x.entrySize) {
+		x.written = n
+		return err
+	}
+	x.written, x.dirty = n, true
+	return x.file.Truncate(int64(n * x.entrySize))
+}
+
+// count is the number of entries.
+func (x *index) count() (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err := x.open(os.O_RDWR)
+	return x.written + len(x.pending)/x.entrySize, err
+}
+
+// last finds the last entry for which ok is true; ok must be true up to some entry and false after.
+// It returns the entry and its number, -1 if there is none.
+func (x *index) last(ok func(entry []byte) bool) ([]byte, int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.open(os.O_RDWR); err != nil {
+		return nil, -1, err
+	}
+	written, pending := x.written, x.pending
+	size := x.entrySize
+	n := sort.Search(len(pending)/size, func(i int) bool { return !ok(pending[i*size : (i+1)*size]) })
+	if n > 0 {
+		return pending[(n-1)*size : n*size], written + n - 1, nil
+	}
+	low, high := 0, written // the answer is below high
+	var one [timeEntrySize]byte
+	for high-low > indexBlock {
+		mid := (low + high) / 2
+		if err := x.readAt(one[:size], mid); err != nil {
+			return nil, -1, err
+		}
+		if ok(one[:size]) {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	if low == high {
+		return nil, -1, nil
+	}
+	block := make([]byte, (high-low)*size)
+	if err := x.readAt(block, low); err != nil {
+		return nil, -1, err
+	}
+	n = sort.Search(high-low, func(i int) bool { return !ok(block[i*size : (i+1)*size]) })
+	if n == 0 {
+		return nil, -1, nil
+	}
+	return block[(n-1)*size : n*size], low + n - 1, nil
+}
+
+func (x *index) readAt(p []byte, entry int) error {
+	n, err := x.file.ReadAt(p, int64(entry*x.entrySize))
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read %s: %w", x.path, err)
+}
+
+func (x *index) close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.file == nil {
+		return nil
+	}
+	err := x.file.Close()
+	x.file = nil
+	return err
+}
+
+// create makes the file, so that a log's folder looks as Kafka leaves it.
+func (x *index) create() error {
+	f, err := x.fs.Open(x.path, createFlags)
+	if err != nil {
+		return err
+	}
+	x.written = 0
+	return f.Close()
+}
+
+type offsetEntry struct{ offset, position uint32 }
+
+func (e offsetEntry) encode() [offsetEntrySize]byte {
+	var b [offsetEntrySize]byte
+	binary.BigEndian.PutUint32(b[:], e.offset)
+	binary.BigEndian.PutUint32(b[4:], e.position)
+	return b
+}
+
+func decodeOffsetEntry(b []byte) offsetEntry {
+	return offsetEntry{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
+}
+
+type timeEntry struct {
+	timestamp int64
+	offset    uint32
+}
+
+func (e timeEntry) encode() [timeEntrySize]byte {
+	var b [timeEntrySize]byte
+	binary.BigEndian.PutUint64(b[:], uint64(e.timestamp))
+	binary.BigEndian.PutUint32(b[8:], e.offset)
+	return b
+}
+
+func decodeTimeEntry(b []byte) timeEntry {
+	return timeEntry{int64(binary.BigEndian.Uint64(b)), binary.BigEndian.Uint32(b[8:])}
+}
