@@ -67,7 +67,10 @@ func Start(t testing.TB, options ...Option) *Broker {
 		o(b)
 	}
 	if b.mem != nil {
-		b.cfg.DataDir = "data"
+		b.cfg.DataDir = "data" // there before the broker is, like t.TempDir()
+		if err := errors.Join(b.mem.MkdirAll("data"), b.mem.SyncDir(".")); err != nil {
+			t.Fatal(err)
+		}
 	} else if b.cfg.DataDir == "" {
 		b.cfg.DataDir = t.TempDir()
 	}
