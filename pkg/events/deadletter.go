@@ -21,7 +21,7 @@ const (
 	ClassPermanent ErrorClass = "permanent"
 	// ClassUnreadable: the payload could not be read as an event.
 	ClassUnreadable ErrorClass = "unreadable"
-	// ClassPanic: the handler panicked at every try.
+	// ClassPanic: the handler panicked, which is a bug.
 	ClassPanic ErrorClass = "panic"
 )
 
@@ -53,6 +53,9 @@ type DeadLetter struct {
 	LastFailure  time.Time
 	ErrorClass   ErrorClass
 
+	// MessageID is what the group's inbox knows the message by. A redrive has to keep
+	// it, so that a message that was worked on after all is not worked on twice.
+	MessageID string
 	// OriginalKey is nil when the record had none.
 	OriginalKey       []byte
 	OriginalTimestamp time.Time
@@ -76,6 +79,7 @@ type deadLetterForm struct {
 	FirstFailure            *timestamp        `json:"first_failure,omitempty"`
 	LastFailure             *timestamp        `json:"last_failure,omitempty"`
 	ErrorClass              ErrorClass        `json:"error_class,omitempty"`
+	MessageID               string            `json:"message_id,omitempty"`
 	OriginalMessageEncoding string            `json:"original_message_encoding,omitempty"`
 	OriginalKey             *string           `json:"original_key,omitempty"`
 	OriginalKeyEncoding     string            `json:"original_key_encoding,omitempty"`
@@ -102,6 +106,7 @@ func (d DeadLetter) MarshalJSON() ([]byte, error) {
 		FirstFailure:      optionalTime(d.FirstFailure),
 		LastFailure:       optionalTime(d.LastFailure),
 		ErrorClass:        d.ErrorClass,
+		MessageID:         d.MessageID,
 		OriginalTimestamp: optionalTime(d.OriginalTimestamp),
 	}
 	if d.OriginalMessage != nil {
@@ -182,6 +187,7 @@ func (d *DeadLetter) UnmarshalJSON(data []byte) error {
 		FirstFailure:      timeOrZero(form.FirstFailure),
 		LastFailure:       timeOrZero(form.LastFailure),
 		ErrorClass:        form.ErrorClass,
+		MessageID:         form.MessageID,
 		OriginalTimestamp: timeOrZero(form.OriginalTimestamp),
 		Headers:           form.Headers,
 	}

@@ -2,7 +2,11 @@ package messaging
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,7 +29,7 @@ type ConsumerConfig struct {
 	// DrainTimeout is how long the message in hand may take after a shutdown has
 	// begun; 0: 10 s.
 	DrainTimeout time.Duration
-	// Trace is the relation of the process span to the message's creation.
+	// Trace overrides Kafka.Trace.
 	Trace TraceRelation
 
 	Logger         *slog.Logger
@@ -33,44 +37,175 @@ type ConsumerConfig struct {
 	Registerer     prometheus.Registerer
 }
 
-// RetryPolicy bounds the tries of one message. All of it together must stay well
-// below the group's rebalance timeout of 60 s: Validate checks that.
-type RetryPolicy struct {
-	// MaxAttempts counts the first try too; 0: 3.
-	MaxAttempts int
-	// InitialWait is the mean wait before the second try; 0: 200 ms. Each wait is
-	// three times the one before, and varies by half of itself.
-	InitialWait time.Duration
-	// TryTimeout limits one try; 0: 10 s.
-	TryTimeout time.Duration
-}
-
-// TraceRelation is how a process span relates to the span that created the message.
-type TraceRelation string
-
 const (
-	// ChildAndLink makes one trace of an order's whole way. The conventions allow it
-	// where a span stands for a single message.
-	ChildAndLink TraceRelation = "child+link"
-	// LinkOnly starts a trace of its own for each processing.
-	LinkOnly TraceRelation = "link"
+	defaultDrainTimeout = 10 * time.Second
+	// handOverTime is how long a try may go on after a rebalance has begun: the others
+	// wait for this member.
+	handOverTime = 3 * time.Second
+	// closeTimeout bounds leaving the group.
+	closeTimeout = 15 * time.Second
 )
 
 // Consumer is a Watermill router with one subscriber per handler. Make it with
 // [NewConsumer], add handlers, then call Run once.
-type Consumer struct{}
+type Consumer struct {
+	config   ConsumerConfig
+	log      *slog.Logger
+	tracer   trace.Tracer
+	metrics  consumerMetrics
+	handlers []topicHandler
+
+	// draining is closed when Run begins to shut down.
+	draining chan struct{}
+	// aborted ends when a shutdown's patience does.
+	aborted context.Context
+	abort   context.CancelFunc
+
+	// mu guards all below.
+	mu      sync.Mutex
+	intakes []*intake // nil: not running
+	state   string    // why it is not running
+}
+
+type topicHandler struct {
+	topic  string
+	handle Handler
+}
 
 // NewConsumer validates the configuration.
-func NewConsumer(c ConsumerConfig) (*Consumer, error) { return &Consumer{}, nil }
+func NewConsumer(c ConsumerConfig) (*Consumer, error) {
+	if err := c.Kafka.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Group == "" || c.DeadLetters == nil {
+		return nil, errors.New("consumer: Group and DeadLetters must be set")
+	}
+	c.Retry.setDefaults()
+	if err := c.Retry.Validate(); err != nil {
+		return nil, err
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrainTimeout
+	}
+	if c.Topics == nil {
+		c.Topics = events.Topics()
+	}
+	if c.Trace == "" {
+		c.Trace = c.Kafka.Trace
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	aborted, abort := context.WithCancel(context.Background())
+	return &Consumer{
+		config:   c,
+		log:      c.Logger.With("group", c.Group),
+		tracer:   Tracer(c.TracerProvider),
+		metrics:  newConsumerMetrics(c.Registerer),
+		draining: make(chan struct{}),
+		aborted:  aborted,
+		abort:    abort,
+		state:    "not started",
+	}, nil
+}
 
 // Handle adds the handler for a topic. It must be called before Run, once per topic.
-func (c *Consumer) Handle(topic string, h Handler) {}
+func (c *Consumer) Handle(topic string, h Handler) {
+	if slices.ContainsFunc(c.handlers, func(th topicHandler) bool { return th.topic == topic }) {
+		// Two handlers of one group would share the topic's partitions between them,
+		// and each would see only a part.
+		panic("messaging: a second handler for topic " + topic)
+	}
+	c.handlers = append(c.handlers, topicHandler{topic, h})
+}
 
 // Run consumes until ctx ends. It waits for the broker for as long as it takes. When
 // ctx ends it drains: no further message is taken, the ones in hand are finished,
 // acknowledged and their offsets committed, then the group is left. It returns nil
 // after an orderly drain.
-func (c *Consumer) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (c *Consumer) Run(ctx context.Context) error {
+	if len(c.handlers) == 0 {
+		return errors.New("consumer: no handler")
+	}
+	c.setState("waiting for the broker")
+	if err := EnsureTopics(ctx, c.config.Kafka, c.log, c.config.Topics...); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, logAdapter{c.log})
+	if err != nil {
+		return err
+	}
+	intakes := make([]*intake, 0, len(c.handlers))
+	for _, h := range c.handlers {
+		in := newIntake(c.config.Group, h.topic, c.metrics, c.draining)
+		subscriber, err := newSubscriber(c.config.Kafka, c.config.Group, in, c.log)
+		if err != nil {
+			return err
+		}
+		intakes = append(intakes, in)
+		c.route(router, subscriber, in, h)
+	}
+	c.mu.Lock()
+	c.intakes, c.state = intakes, ""
+	c.mu.Unlock()
+
+	// The router's context must outlive ctx: it is the one of the messages in hand.
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(context.WithoutCancel(ctx)) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("consumer of group %s ended by itself: %w", c.config.Group, errors.Join(err, router.Close()))
+	case <-ctx.Done():
+	}
+	return c.drain(router, intakes, ended)
+}
+
+// drain ends a running consumer.
+func (c *Consumer) drain(router *message.Router, intakes []*intake, ended <-chan error) error {
+	started := time.Now()
+	c.setState("shutting down")
+	close(c.draining)
+	patience := time.AfterFunc(c.config.DrainTimeout, c.abort)
+	for _, in := range intakes {
+		select {
+		case <-in.drained():
+		case <-time.After(c.config.DrainTimeout + handOverTime):
+			c.log.Error("a handler does not end; its message will be delivered again", "topic", in.topic)
+		}
+	}
+	patience.Stop()
+	// Closing the subscribers ends their sessions, which commits the marked offsets,
+	// and leaves the group.
+	<-router.Running()
+	err := router.Close()
+	<-ended
+	c.log.Debug("consumer has drained", "took", time.Since(started))
+	if err != nil {
+		return fmt.Errorf("close consumer of group %s: %w", c.config.Group, err)
+	}
+	return nil
+}
 
 // Ready returns nil while every handler has joined its group, else what is missing.
-func (c *Consumer) Ready(ctx context.Context) error { return nil }
+func (c *Consumer) Ready(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != "" {
+		return errors.New("consumer is " + c.state)
+	}
+	for _, in := range c.intakes {
+		if err := in.ready(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Consumer) setState(state string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = state
+}

@@ -5,13 +5,18 @@
 // It is built on Watermill's router and on watermill-kafka's subscriber; any broker
 // with Kafka's protocol will do. A [Consumer] wraps each [Handler] in, outer to inner:
 //
-//	dead letter   what failed for good goes to TOPIC-dlq; if that cannot be written,
+//	dead letter   what failed for good goes to TOPIC-dlq; while that cannot be written,
 //	              the message is not acknowledged
 //	tracing       one "process TOPIC" span
+//	recoverer     a panic is an error that no further try can cure
 //	retry         bounded tries with growing waits; an error from [Permanent] ends them
 //	time limit    of each try
-//	recoverer     a panic is an error
 //	handler
+//
+// A message is never refused (Nack): watermill-kafka would deliver it again and again,
+// and hold up the group's rebalance. When a rebalance takes its partition away, or the
+// service shuts down, a message that has not succeeded is released: its offset is not
+// committed, and whoever gets the partition next gets the message again.
 //
 // Delivery is at least once: package inbox makes the effect of a message happen once.
 package messaging
