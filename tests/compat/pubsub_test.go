@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -75,5 +76,10 @@ func watermillPubSub(t *testing.T, seeds []string, group string) (message.Publis
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // the suite leaves some open; a second Close does nothing
+		if err := errors.Join(subscriber.Close(), publisher.Close()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
 	return publisher, subscriber
 }

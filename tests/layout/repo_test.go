@@ -41,7 +41,7 @@ func ours(imports []string) []string {
 }
 
 var listOnce = sync.OnceValues(func() ([]ownPackage, error) {
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,TestImports,XTestImports,Deps", "work")
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Imports,TestImports,XTestImports,Deps", "work")
 	cmd.Dir = root
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
