@@ -136,6 +136,11 @@ const (
 	maxBackoff       = 2 * time.Second
 )
 
+// sarama counts into go-metrics, at the price of a goroutine and of histograms for
+// every request, which nobody reads here: our metrics go to Prometheus. This global
+// switch is the only one there is, and it has to be set before the first client.
+func init() { metrics.UseNilMetrics = true }
+
 // Sarama returns the settings that all clients of a service share: acks from all
 // in-sync replicas, idempotent producer, Kafka's own partitioner for keys, groups that
 // start at the oldest offset.
@@ -143,10 +148,6 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	// go-metrics costs a goroutine and histograms for every request, which nobody
-	// reads: our own metrics go to Prometheus. It has only this global switch.
-	metrics.UseNilMetrics = true
-
 	s := sarama.NewConfig()
 	s.Version, _ = c.version() // validated
 	s.ClientID = defaultClient

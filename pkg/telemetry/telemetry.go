@@ -4,21 +4,23 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"time"
+	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Config says how to report. The tags are those of caarlos0/env. The exporter and the
 // sampler read further OTEL_ variables themselves (OTEL_EXPORTER_OTLP_HEADERS,
 // OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, …).
 type Config struct {
-	// LogFormat is text, json, or auto: text on a terminal, else text without colour.
+	// LogFormat is text, json, or auto: text with colour on a terminal, else text
+	// without.
 	LogFormat string `env:"LOG_FORMAT" envDefault:"auto"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
@@ -33,11 +35,28 @@ type Config struct {
 	SDKDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false"`
 }
 
-// Validate names the variable that is wrong, its value and what is allowed.
-func (c Config) Validate() error { return nil }
+// Values of Config.LogFormat.
+const (
+	FormatAuto = "auto"
+	FormatText = "text"
+	FormatJSON = "json"
+)
 
-// NewLogger returns a logger that adds trace_id and span_id from the context.
-func NewLogger(w io.Writer, c Config) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+// Validate names the variable that is wrong, its value and what is allowed.
+func (c Config) Validate() error {
+	switch c.LogFormat {
+	case "", FormatAuto, FormatText, FormatJSON:
+	default:
+		return fmt.Errorf("LOG_FORMAT is %q, want auto, text or json", c.LogFormat)
+	}
+	if c.OTLPEndpoint != "" {
+		u, err := url.Parse(c.OTLPEndpoint)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT is %q, want http://host:port", c.OTLPEndpoint)
+		}
+	}
+	return nil
+}
 
 // Telemetry is what a service reports to.
 type Telemetry struct {
@@ -45,33 +64,45 @@ type Telemetry struct {
 	TracerProvider trace.TracerProvider
 	// Registry has the Go and process collectors already.
 	Registry *prometheus.Registry
+
+	shutdown func(context.Context) error
 }
 
 // New sets telemetry up. It never waits for the collector: when that is away, spans
 // are dropped after a while and one log line a minute says so. service names the
 // service where the configuration does not.
 func New(ctx context.Context, c Config, service string, logs io.Writer) (*Telemetry, error) {
-	return &Telemetry{}, nil
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.ServiceName == "" {
+		c.ServiceName = service
+	}
+	t := &Telemetry{
+		Logger:         NewLogger(logs, c).With("service", c.ServiceName),
+		TracerProvider: noop.NewTracerProvider(),
+		Registry:       prometheus.NewRegistry(),
+		shutdown:       func(context.Context) error { return nil },
+	}
+	t.Registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	if c.OTLPEndpoint != "" && !c.SDKDisabled {
+		provider, err := newTracerProvider(ctx, c, t.Logger, t.Registry)
+		if err != nil {
+			return nil, err
+		}
+		t.TracerProvider, t.shutdown = provider, provider.Shutdown
+	}
+	return t, nil
 }
 
-// Shutdown sends what is left of the spans.
-func (t *Telemetry) Shutdown(ctx context.Context) error { return nil }
-
-// Check is one condition of readiness.
-type Check struct {
-	Name string
-	// Ready returns nil, or why not. It must be quick.
-	Ready func(ctx context.Context) error
-}
-
-// Handle adds /healthz, /readyz and /metrics to a mux. /healthz answers 200 while the
-// process runs; /readyz answers 200 or 503 with each check and its reason as JSON:
-//
-//	{"status":"unavailable","checks":[{"name":"postgres","status":"ok"},{"name":"consumer","status":"unavailable","reason":"…"}]}
-func (t *Telemetry) Handle(mux *http.ServeMux, checks ...Check) {}
-
-// Serve answers HTTP on the listener until ctx ends; then it lets the requests under
-// way finish, for at most drain, and returns nil.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
+// Shutdown sends what is left of the spans, for as long as ctx allows. A collector
+// that is away is no error.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	if err := t.shutdown(ctx); err != nil {
+		t.Logger.DebugContext(ctx, "the last spans were not sent", "error", err)
+	}
 	return nil
 }
