@@ -92,9 +92,10 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 	if ignored := b.settings.Ignored(); len(ignored) > 0 {
 		b.log.Warn("settings without effect in this broker", "settings", ignored)
 	}
+	opened := b // a return of nil, err has taken b away when the deferred call runs
 	defer func() {
 		if err != nil {
-			b.abandon()
+			opened.abandon()
 		}
 	}()
 	if err := b.bind(ctx); err != nil {
