@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/otel/codes"
@@ -86,7 +87,8 @@ var Internal = Kind{
 	Help: "The request was fine as far as we know. The service's log has the cause, under the same trace_id.",
 }
 
-// Table turns errors into problems: its own rules first, then those of this package.
+// Table turns errors into problems: the rules of this package first, because the
+// cause of an incomplete body looks like many another, then its own.
 type Table struct {
 	rules []Rule
 	log   *slog.Logger
@@ -94,7 +96,7 @@ type Table struct {
 
 // NewTable makes a table. log receives what is shown as Internal.
 func NewTable(log *slog.Logger, rules ...Rule) *Table {
-	return &Table{rules: append(rules, requestRules...), log: log}
+	return &Table{rules: slices.Concat(requestRules, rules), log: log}
 }
 
 // Answer writes the problem that err is. Nothing may have been written before.
