@@ -44,3 +44,30 @@ func (c *Client) TraceSpans(ctx context.Context, traceID string) ([]span.Span, e
 	err := c.call(ctx, http.MethodGet, "/api/traces/"+url.PathEscape(traceID), nil, nil, &a)
 	return a.Spans, err
 }
+
+// Stock is what inventory has of a product.
+type Stock struct {
+	ProductID string `json:"product_id"`
+	Available int64  `json:"available"`
+	Reserved  int64  `json:"reserved"`
+}
+
+// StockByProduct lists the stock.
+func (c *Client) StockByProduct(ctx context.Context) (map[string]Stock, error) {
+	var list struct {
+		Stock []Stock `json:"stock"`
+	}
+	if err := c.call(ctx, http.MethodGet, "/stock", nil, nil, &list); err != nil {
+		return nil, err
+	}
+	m := make(map[string]Stock, len(list.Stock))
+	for _, s := range list.Stock {
+		m[s.ProductID] = s
+	}
+	return m, nil
+}
+
+// SetStock sets how much of a product can be reserved.
+func (c *Client) SetStock(ctx context.Context, productID string, available int64) error {
+	return c.call(ctx, http.MethodPut, "/stock/"+url.PathEscape(productID), nil, map[string]int64{"available": available}, nil)
+}

@@ -1,0 +1,110 @@
+package orderrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"millrace/pkg/events"
+)
+
+// databases are connections to the services' databases, each as the service's
+// own role. They are used by one goroutine.
+type databases struct{ order, inventory, notification *pgx.Conn }
+
+func openDatabases(ctx context.Context, c Config) (*databases, error) {
+	d := &databases{}
+	for url, conn := range map[string]**pgx.Conn{c.OrderDatabase: &d.order, c.InventoryDatabase: &d.inventory, c.MailsDatabase: &d.notification} {
+		var err error
+		if *conn, err = pgx.Connect(ctx, url); err != nil {
+			return nil, errors.Join(fmt.Errorf("look into a database: %w", err), d.close(ctx))
+		}
+	}
+	return d, nil
+}
+
+func (d *databases) close(ctx context.Context) error {
+	var errs []error
+	for _, conn := range []*pgx.Conn{d.order, d.inventory, d.notification} {
+		if conn != nil {
+			errs = append(errs, conn.Close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ofRun is the condition for orders whose customer belongs to run $1; an empty
+// run means all orders.
+const ofRun = `($1 = '' OR customer_id LIKE '%-' || $1)`
+
+// pending counts orders of a run without an outcome.
+func (d *databases) pending(ctx context.Context, run string) (n int, err error) {
+	err = d.order.QueryRow(ctx, `SELECT count(*) FROM orders WHERE status = 'PENDING' AND `+ofRun, run).Scan(&n)
+	return n, err
+}
+
+// mails counts the mails that were sent about orders.
+func (d *databases) mails(ctx context.Context, ids []string) (n int, err error) {
+	err = d.notification.QueryRow(ctx, `SELECT count(*) FROM mails WHERE order_id = ANY ($1)`, ids).Scan(&n)
+	return n, err
+}
+
+// storedOrder is a row of the order service.
+type storedOrder struct{ ID, CustomerID, Status string }
+
+// ordersOf reads all orders whose customer belongs to a run.
+func (d *databases) ordersOf(ctx context.Context, run string) ([]storedOrder, error) {
+	rows, err := d.order.Query(ctx, `SELECT order_id::text, customer_id, status FROM orders WHERE `+ofRun, run)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[storedOrder])
+}
+
+// reservations reads what inventory decided, by order: RESERVED or REJECTED.
+func (d *databases) reservations(ctx context.Context, ids []string) (map[string]string, error) {
+	return pairs(ctx, d.inventory, `SELECT order_id, status FROM reservations WHERE order_id = ANY ($1)`, ids)
+}
+
+func pairs(ctx context.Context, conn *pgx.Conn, sql string, args ...any) (map[string]string, error) {
+	rows, err := conn.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]string{}
+	var key, value string
+	_, err = pgx.ForEachRow(rows, []any{&key, &value}, func() error {
+		m[key] = value
+		return nil
+	})
+	return m, err
+}
+
+// stockRow compares what stock says with what the reservations add up to.
+type stockRow struct {
+	Product                       string
+	Available, Reserved, ByOrders int64
+}
+
+// stock reads all products. ByOrders is the sum of all reservations there ever were.
+func (d *databases) stock(ctx context.Context) ([]stockRow, error) {
+	rows, err := d.inventory.Query(ctx, `SELECT s.product_id, s.available, s.reserved, coalesce(r.sum, 0)::bigint
+		FROM stock s LEFT JOIN (
+			SELECT i.product_id, sum(i.quantity) FROM reservation_items i JOIN reservations USING (order_id)
+			WHERE status = 'RESERVED' GROUP BY i.product_id
+		) r USING (product_id)`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[stockRow])
+}
+
+// unprocessed counts messages that a group's inbox does not know.
+func (d *databases) unprocessed(ctx context.Context, group string, messages []string) (n int, err error) {
+	conn := map[string]*pgx.Conn{events.GroupOrder: d.order, events.GroupInventory: d.inventory, events.GroupNotification: d.notification}[group]
+	err = conn.QueryRow(ctx, `SELECT count(*) FROM unnest($1::text[]) AS m (id)
+		WHERE NOT EXISTS (SELECT FROM inbox WHERE consumer_group = $2 AND message_id = m.id)`, messages, group).Scan(&n)
+	return n, err
+}
