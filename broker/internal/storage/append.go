@@ -106,8 +106,8 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 	if err := l.usable(); err != nil {
 		return AppendInfo{}, err
 	}
-	if l.torn != nil {
-		return AppendInfo{}, l.torn
+	if l.refused != nil {
+		return AppendInfo{}, l.refused
 	}
 	if latest := l.epochs.latest(); o.LeaderEpoch < latest { // epochs change under appendMu only
 		return AppendInfo{}, fmt.Errorf("%w: %d, log has %d", ErrLeaderEpoch, o.LeaderEpoch, latest)
@@ -137,7 +137,7 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 	}
 	if l.active().full(c, len(batches), info.Last, timestamp) {
 		if err := l.roll(c); err != nil {
-			return AppendInfo{}, l.writeFailed(fmt.Errorf("roll %s at offset %d: %w", l.path, l.end, err))
+			return AppendInfo{}, l.dir.writeFailed(fmt.Errorf("roll %s at offset %d: %w", l.path, l.end, err))
 		}
 	}
 	next := info.First
@@ -148,7 +148,7 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 		next, rest = b.NextOffset(), rest[b.Size():]
 	}
 	if err := l.active().write(batches); err != nil {
-		return AppendInfo{}, l.writeFailed(fmt.Errorf("append to %s at offset %d: %w", l.path, info.First, err))
+		return AppendInfo{}, l.dir.writeFailed(fmt.Errorf("append to %s at offset %d: %w", l.path, info.First, err))
 	}
 	l.publish(batches, c, o, next)
 	return info, nil
@@ -180,15 +180,12 @@ func (l *Log) publish(batches []byte, c *LogConfig, o AppendOptions, next record
 
 // writeFailed decides what a failed write means. A full disk is the caller's to report: what was
 // there is intact and there may be room later. Anything else says that the disk is not to be trusted.
-func (l *Log) writeFailed(err error) error {
-	if errors.Is(err, errTornAppend) {
-		l.torn = l.dir.fail(err)
-		return l.torn
-	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, errDiskQuota) {
+func (d *Dir) writeFailed(err error) error {
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, errDiskQuota)
+	if full && !errors.Is(err, errTornAppend) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
-	return l.dir.fail(err)
+	return d.fail(err)
 }
 
 // roll closes the active segment and begins the next at the end of the log. With

@@ -82,6 +82,9 @@ func (d *Dir) readOffsets(name string) (map[Partition]record.Offset, error) {
 		}
 		offsets[Partition{e[0], int32(index)}] = record.Offset(offset)
 	}
+	if entries != nil {
+		d.saved[name] = string(encodeOffsets(offsets))
+	}
 	return offsets, err
 }
 

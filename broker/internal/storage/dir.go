@@ -71,8 +71,9 @@ type Dir struct {
 	cache    tailCache
 	offline  atomic.Pointer[error]
 
-	checkpointMu sync.Mutex // guards the checkpoint files
-	openMu       sync.Mutex // one log is created, opened or deleted at a time
+	checkpointMu sync.Mutex        // guards the checkpoint files, and saved
+	saved        map[string]string // what they contain, by name
+	openMu       sync.Mutex        // one log is created, opened or deleted at a time
 
 	mu     sync.Mutex // guards what follows
 	logs   map[Partition]*Log
@@ -88,10 +89,14 @@ type Dir struct {
 func OpenDir(fsys vfs.FS, path string, o DirOptions) (*Dir, error) {
 	o.setDefaults()
 	d := &Dir{
-		fs: fsys, path: path, options: o, logs: map[Partition]*Log{}, stop: make(chan struct{}),
+		fs: fsys, path: path, options: o, logs: map[Partition]*Log{}, saved: map[string]string{}, stop: make(chan struct{}),
 		cache: tailCache{budget: o.CacheBytes},
 	}
 	if err := fsys.MkdirAll(path); err != nil {
+		return nil, err
+	}
+	// The folder's own name has to survive a power cut too.
+	if err := fsys.SyncDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	lock, err := fsys.Lock(filepath.Join(path, lockFile))

@@ -34,14 +34,6 @@ const createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
 
 // writeFile writes a whole file so that after a crash there is the old content or the new.
 func writeFile(fsys vfs.FS, path string, data []byte) error {
-	if err := replaceFile(fsys, path, data); err != nil {
-		return err
-	}
-	return fsys.SyncDir(filepath.Dir(path))
-}
-
-// replaceFile is writeFile with the folder still to be synced.
-func replaceFile(fsys vfs.FS, path string, data []byte) error {
 	temp := path + tempSuffix
 	f, err := fsys.Open(temp, createFlags)
 	if err != nil {
@@ -56,7 +48,10 @@ func replaceFile(fsys vfs.FS, path string, data []byte) error {
 	if err == nil {
 		err = fsys.Rename(temp, path)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(path))
 }
 
 // offsetName is the name of a segment's file: its first offset in 20 digits.

@@ -89,7 +89,7 @@ func (l *Log) checkpoint(final bool) error {
 		err = l.saveEpochs()
 	}
 	if err != nil {
-		return l.writeFailed(err)
+		return l.dir.writeFailed(err)
 	}
 	if end == l.checkpointed {
 		return nil
@@ -118,7 +118,7 @@ func (l *Log) beginCheckpoint(final bool) (end record.Offset, segments []*segmen
 	}
 	end = l.end // changes under appendMu only
 	if final {
-		l.torn = ErrClosed
+		l.refused = ErrClosed
 		l.active().noteTime()
 	}
 	if end != l.checkpointed {
@@ -144,13 +144,26 @@ func (d *Dir) writeCheckpoints() error {
 	}
 	points, watermarks := encodeOffsets(d.points), encodeOffsets(d.watermarks)
 	d.mu.Unlock()
-	if err := replaceFile(d.fs, filepath.Join(d.path, recoveryPointFile), points); err != nil {
+	if err := d.saveCheckpoint(recoveryPointFile, points); err != nil {
 		return err
 	}
-	if err := replaceFile(d.fs, filepath.Join(d.path, highWatermarkFile), watermarks); err != nil {
+	if err := d.saveCheckpoint(highWatermarkFile, watermarks); err != nil {
 		return err
 	}
 	return d.writeLogStarts()
+}
+
+// saveCheckpoint writes a checkpoint file if it would say anything new.
+func (d *Dir) saveCheckpoint(name string, data []byte) error {
+	if string(data) == d.saved[name] {
+		return nil
+	}
+	delete(d.saved, name)
+	if err := writeFile(d.fs, filepath.Join(d.path, name), data); err != nil {
+		return d.writeFailed(err)
+	}
+	d.saved[name] = string(data)
+	return nil
 }
 
 // saveLogStarts makes the log start offsets durable at once.
@@ -179,8 +192,5 @@ func (d *Dir) writeLogStarts() error {
 	d.starts = starts
 	data := encodeOffsets(starts)
 	d.mu.Unlock()
-	if err := writeFile(d.fs, filepath.Join(d.path, logStartFile), data); err != nil {
-		return d.fail(err)
-	}
-	return nil
+	return d.saveCheckpoint(logStartFile, data)
 }

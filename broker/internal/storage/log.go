@@ -23,7 +23,7 @@ type Log struct {
 	appendMu  sync.Mutex // guards producers, snapshots, and writing to the last segment
 	producers producers
 	snapshots []record.Offset // of the .snapshot files, rising
-	torn      error           // why nothing can be appended any more
+	refused   error           // why nothing can be appended any more: the folder is closing
 
 	mu         sync.RWMutex // guards what follows
 	segments   []*segment   // replaced, never changed in place
@@ -210,7 +210,7 @@ func (l *Log) saveEpochs() error {
 	if !changed {
 		return nil
 	}
-	return replaceFile(l.dir.fs, filepath.Join(l.path, epochFile), e.encode())
+	return writeFile(l.dir.fs, filepath.Join(l.path, epochFile), e.encode())
 }
 
 // Size is the size of all segments in bytes.

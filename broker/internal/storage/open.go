@@ -86,6 +86,7 @@ func loadLog(d *Dir, p Partition, c LogConfig) (*Log, error) {
 	if err := l.findEnd(); err != nil {
 		return nil, l.abandon(err)
 	}
+	l.epochs = l.epochs.cutStart(l.start)
 	if err := l.loadProducers(); err != nil {
 		return nil, l.abandon(err)
 	}

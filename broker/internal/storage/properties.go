@@ -33,7 +33,11 @@ func loadIdentity(fsys vfs.FS, dir string, nodeID int32, clusterID string) (iden
 		if id.clusterID == "" {
 			id.clusterID = newUUID()
 		}
-		return id, writeFile(fsys, path, id.encode())
+		if err := writeFile(fsys, path, id.encode()); err != nil {
+			return id, err
+		}
+		_ = fsys.SyncDir(filepath.Dir(filepath.Clean(dir))) // as far as that folder lets us
+		return id, nil
 	}
 	if err != nil {
 		return identity{}, err

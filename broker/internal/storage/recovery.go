@@ -111,7 +111,12 @@ type walker struct {
 	lax      bool          // the shutdown was clean: checksums are taken on trust
 	sparse   bool          // compaction leaves gaps between offsets
 	epoch    func(record.Epoch, record.Offset)
+	latest   record.Epoch // of the batches so far
 }
+
+// errEpochBack ends a walk at a leader epoch older than that of the batch before. No checksum covers
+// epochs, but a leader never appends behind its successor.
+var errEpochBack = errors.New("leader epoch goes back")
 
 // errBadBatch ends a walk before a batch that cannot be kept.
 var errBadBatch = errors.New("bad batch")
@@ -121,6 +126,8 @@ func (w *walker) step(b record.Batch, at int64) error {
 	switch base := b.BaseOffset(); {
 	case !w.lax && !b.Intact():
 		return fmt.Errorf("%w: checksum", errBadBatch)
+	case !w.lax && b.LeaderEpoch() >= 0 && b.LeaderEpoch() < w.latest:
+		return w.s.corruption(at, fmt.Errorf("%w: %d after %d", errEpochBack, b.LeaderEpoch(), w.latest))
 	case b.LastOffsetDelta() < 0:
 		return fmt.Errorf("%w: last offset delta %d", errBadBatch, b.LastOffsetDelta())
 	case first && base < w.s.base:
@@ -137,7 +144,7 @@ func (w *walker) step(b record.Batch, at int64) error {
 	if w.epoch != nil {
 		w.epoch(b.LeaderEpoch(), b.BaseOffset())
 	}
-	w.next = b.NextOffset()
+	w.next, w.latest = b.NextOffset(), max(w.latest, b.LeaderEpoch())
 	return nil
 }
 
@@ -214,7 +221,7 @@ func (l *Log) recoverSegment(i int, point record.Offset, c *LogConfig) (stop boo
 		}
 		return false, err
 	}
-	if !errors.Is(err, errBadBatch) && !errors.Is(err, ErrCorrupted) {
+	if errors.Is(err, errEpochBack) || (!errors.Is(err, errBadBatch) && !errors.Is(err, ErrCorrupted)) {
 		return false, err
 	}
 	return true, l.damaged(i, good, err, c)

@@ -77,7 +77,7 @@ func (l *Log) removeFirst(n int, c *LogConfig) (int, error) {
 	}
 	if n == len(l.segments) {
 		if err := l.roll(c); err != nil {
-			return 0, l.writeFailed(fmt.Errorf("roll %s at offset %d: %w", l.path, l.end, err))
+			return 0, l.dir.writeFailed(fmt.Errorf("roll %s at offset %d: %w", l.path, l.end, err))
 		}
 	}
 	l.mu.Lock()
