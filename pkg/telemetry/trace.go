@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,7 @@ const (
 
 func newTracerProvider(ctx context.Context, c Config, log *slog.Logger, r prometheus.Registerer) (*sdktrace.TracerProvider, error) {
 	exporter, err := otlptracehttp.New(ctx,
-		otlptracehttp.WithEndpointURL(c.OTLPEndpoint+tracesPath),
+		otlptracehttp.WithEndpointURL(strings.TrimSuffix(c.OTLPEndpoint, "/")+tracesPath),
 		otlptracehttp.WithTimeout(exportTimeout),
 		// A failed batch is dropped: to hold it back would hold back all behind it.
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}),
@@ -38,9 +39,9 @@ func newTracerProvider(ctx context.Context, c Config, log *slog.Logger, r promet
 		return nil, fmt.Errorf("trace exporter for %s: %w", c.OTLPEndpoint, err)
 	}
 	res, err := resource.New(ctx,
-		resource.WithFromEnv(),
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(attribute.String("service.name", c.ServiceName)),
+		resource.WithFromEnv(), // wins
 	)
 	if err != nil {
 		log.WarnContext(ctx, "OTEL_RESOURCE_ATTRIBUTES is not fully readable", "error", err)

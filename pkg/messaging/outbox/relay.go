@@ -211,11 +211,11 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 			nextStats = now.Add(statsInterval)
 		}
 		if now.After(nextCleanup) {
-			more, err := r.cleanup(ctx, conn)
+			deleted, err := Cleanup(ctx, conn, r.config.Retention)
 			if err != nil {
 				return err
 			}
-			if !more {
+			if deleted < cleanupChunk {
 				nextCleanup = now.Add(cleanupInterval)
 			}
 		}
@@ -360,13 +360,13 @@ func (r *Relay) stats(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// cleanup deletes what was published long ago, a bounded number of rows, and tells
-// whether there may be more.
-func (r *Relay) cleanup(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
-	tag, err := conn.Exec(ctx, `DELETE FROM outbox WHERE id IN (
+// Cleanup deletes what was published longer ago than keep, a bounded number of rows,
+// and returns how many. The relay that leads does so by itself.
+func Cleanup(ctx context.Context, db Execer, keep time.Duration) (int64, error) {
+	tag, err := db.Exec(ctx, `DELETE FROM outbox WHERE id IN (
 		SELECT id FROM outbox WHERE published_at < now() - make_interval(secs => $1) ORDER BY published_at LIMIT $2)`,
-		r.config.Retention.Seconds(), cleanupChunk)
-	return tag.RowsAffected() == cleanupChunk, err
+		keep.Seconds(), cleanupChunk)
+	return tag.RowsAffected(), err
 }
 
 func wait(ctx context.Context, d time.Duration) bool {
