@@ -49,6 +49,17 @@ func WithDir(dir string) Option { return func(b *Broker) { b.cfg.DataDir = dir }
 // WithHTTP opens the HTTP listener too.
 func WithHTTP() Option { return func(b *Broker) { b.cfg.HTTP = "127.0.0.1:0" } }
 
+// WithListen adds a listener, as --listen does. Without one there is one on a free port.
+func WithListen(listen string) Option {
+	return func(b *Broker) {
+		l, err := broker.ParseListen(listen)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.cfg.Listen = append(b.cfg.Listen, l)
+	}
+}
+
 // WithLog sends the broker's log to log. Otherwise errors fail nothing and are dropped.
 func WithLog(log *slog.Logger) Option { return func(b *Broker) { b.cfg.Log = log } }
 
@@ -75,8 +86,11 @@ func Start(t testing.TB, options ...Option) *Broker {
 		b.cfg.DataDir = t.TempDir()
 	}
 	var err error
+	given := len(b.cfg.Listen) > 0
 	for range 5 { // another process may take the port first
-		b.cfg.Listen = []broker.Listen{{Address: FreeAddr(t)}}
+		if !given {
+			b.cfg.Listen = []broker.Listen{{Address: FreeAddr(t)}}
+		}
 		if err = b.start(); !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
