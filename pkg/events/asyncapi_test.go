@@ -1,0 +1,219 @@
+package events_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"millrace/pkg/events"
+)
+
+type schema struct {
+	Ref        string            `yaml:"$ref"`
+	Type       string            `yaml:"type"`
+	Const      string            `yaml:"const"`
+	Enum       []string          `yaml:"enum"`
+	Required   []string          `yaml:"required"`
+	Properties yaml.Node         `yaml:"properties"`
+	Items      *schema           `yaml:"items"`
+	properties map[string]schema // of Properties
+	order      []string          // of Properties
+}
+
+func (s *schema) read(t *testing.T) {
+	t.Helper()
+	s.properties = map[string]schema{}
+	for i := 0; i+1 < len(s.Properties.Content); i += 2 {
+		var property schema
+		if err := s.Properties.Content[i+1].Decode(&property); err != nil {
+			t.Fatal(err)
+		}
+		name := s.Properties.Content[i].Value
+		s.order = append(s.order, name)
+		s.properties[name] = property
+	}
+}
+
+type ref struct {
+	Ref string `yaml:"$ref"`
+}
+
+func (r ref) name() string { return r.Ref[strings.LastIndexByte(r.Ref, '/')+1:] }
+
+type document struct {
+	AsyncAPI string `yaml:"asyncapi"`
+	Channels map[string]struct {
+		Address  string         `yaml:"address"`
+		Messages map[string]ref `yaml:"messages"`
+		Bindings struct {
+			Kafka struct {
+				Topic      string `yaml:"topic"`
+				Partitions int32  `yaml:"partitions"`
+			} `yaml:"kafka"`
+		} `yaml:"bindings"`
+	} `yaml:"channels"`
+	Operations map[string]struct {
+		Action   string `yaml:"action"`
+		Channel  ref    `yaml:"channel"`
+		Bindings struct {
+			Kafka struct {
+				GroupID struct {
+					Enum []string `yaml:"enum"`
+				} `yaml:"groupId"`
+			} `yaml:"kafka"`
+		} `yaml:"bindings"`
+	} `yaml:"operations"`
+	Components struct {
+		Messages map[string]struct {
+			Name    string `yaml:"name"`
+			Payload ref    `yaml:"payload"`
+		} `yaml:"messages"`
+		Schemas map[string]schema `yaml:"schemas"`
+	} `yaml:"components"`
+}
+
+// asyncapi.yaml and the code must say the same.
+func TestAsyncAPI(t *testing.T) {
+	text, err := os.ReadFile("asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc document
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(doc.AsyncAPI, "3.") {
+		t.Errorf("asyncapi %s", doc.AsyncAPI)
+	}
+	t.Run("topics", func(t *testing.T) {
+		for _, topic := range events.Topics() {
+			c, ok := doc.Channels[topic.Name]
+			if !ok || c.Address != topic.Name || c.Bindings.Kafka.Topic != topic.Name || c.Bindings.Kafka.Partitions != topic.Partitions {
+				t.Errorf("%s: document has %+v", topic.Name, c)
+			}
+		}
+		if len(doc.Channels) != len(events.Topics()) {
+			t.Errorf("the document has %d channels", len(doc.Channels))
+		}
+	})
+	t.Run("groups", func(t *testing.T) {
+		var got []string
+		for _, operation := range doc.Operations {
+			if operation.Action == "receive" {
+				got = append(got, operation.Channel.name()+" "+strings.Join(operation.Bindings.Kafka.GroupID.Enum, ","))
+			}
+		}
+		slices.Sort(got)
+		want := []string{
+			events.TopicInventory + " " + events.GroupNotification,
+			events.TopicInventory + " " + events.GroupOrder,
+			events.TopicOrders + " " + events.GroupInventory,
+			events.TopicOrders + " " + events.GroupNotification,
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+	t.Run("messages", func(t *testing.T) {
+		payloads := map[string][]byte{}
+		for _, event := range samples() {
+			payload, err := events.Encode(event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			payloads[string(event.Type())] = payload
+			found := false
+			for _, m := range doc.Channels[event.Topic()].Messages {
+				found = found || doc.Components.Messages[m.name()].Name == string(event.Type())
+			}
+			if !found {
+				t.Errorf("channel %s lacks %s", event.Topic(), event.Type())
+			}
+		}
+		full := letter([]byte{0xff})
+		full.OriginalKey = []byte{0xfe}
+		if payloads["dead letter"], err = events.EncodeDeadLetter(full); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range doc.Components.Messages {
+			s := doc.Components.Schemas[m.Payload.name()]
+			checkForm(t, doc, m.Name, s, payloads[m.Name])
+			delete(payloads, m.Name)
+		}
+		if len(payloads) != 0 {
+			t.Errorf("the document lacks %d messages", len(payloads))
+		}
+	})
+}
+
+// checkForm compares a schema with a payload that has all its fields: same names, same
+// order, same types; what is required is there.
+func checkForm(t *testing.T, doc document, name string, s schema, payload []byte) {
+	t.Helper()
+	if s.Ref != "" {
+		s = doc.Components.Schemas[ref{s.Ref}.name()]
+	}
+	s.read(t)
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &values); err != nil {
+		t.Fatalf("%s: %v in %s", name, err, payload)
+	}
+	if got := fieldOrder(t, payload); !slices.Equal(got, s.order) {
+		t.Errorf("%s: code writes %q, document says %q", name, got, s.order)
+	}
+	for _, field := range s.Required {
+		if _, ok := values[field]; !ok {
+			t.Errorf("%s: required field %s is not written", name, field)
+		}
+	}
+	for field, value := range values {
+		property := s.properties[field]
+		if got := jsonType(value); property.Type != "" && got != property.Type && (got != "integer" || property.Type != "number") {
+			t.Errorf("%s.%s: code writes a %s, document says %s", name, field, got, property.Type)
+		}
+		var text string
+		_ = json.Unmarshal(value, &text)
+		if property.Const != "" && text != property.Const || property.Enum != nil && !slices.Contains(property.Enum, text) {
+			t.Errorf("%s.%s: code writes %q, document says %q%q", name, field, text, property.Const, property.Enum)
+		}
+		if property.Items != nil {
+			var elements []json.RawMessage
+			if err := json.Unmarshal(value, &elements); err != nil {
+				t.Fatal(err)
+			}
+			checkForm(t, doc, name+"."+field, *property.Items, elements[0])
+		}
+	}
+}
+
+func fieldOrder(t *testing.T, object []byte) (names []string) {
+	t.Helper()
+	var node yaml.Node // JSON is YAML, and this keeps the order
+	if err := yaml.Unmarshal(object, &node); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(node.Content[0].Content); i += 2 {
+		names = append(names, node.Content[0].Content[i].Value)
+	}
+	return names
+}
+
+func jsonType(value json.RawMessage) string {
+	switch value[0] {
+	case '"':
+		return "string"
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	default:
+		if strings.ContainsAny(string(value), ".eE") {
+			return "number"
+		}
+		return "integer"
+	}
+}
