@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -61,7 +62,7 @@ func randomCommand(r *rand.Rand, i *Image) Command {
 	if t := i.Topic(name); t != nil {
 		id = t.ID
 	}
-	value := fmt.Sprint(1<<20 + r.IntN(1000))
+	value := strconv.Itoa(1<<20 + r.IntN(1000))
 	set := map[string]*string{"segment.bytes": &value}
 	if r.IntN(3) == 0 {
 		set["segment.bytes"] = nil

@@ -106,7 +106,7 @@ func DecodeCommand(value []byte) (Command, error) {
 	var c Command
 	v := versioned{Command: &c}
 	if err := json.Unmarshal(value, &v); err != nil {
-		return Command{}, fmt.Errorf("%w: %v", ErrBadCommand, err)
+		return Command{}, fmt.Errorf("%w: %w", ErrBadCommand, err)
 	}
 	if v.Version < 1 || v.Version > commandVersion {
 		return Command{}, fmt.Errorf("%w: version %d, this broker reads 1 to %d", ErrBadCommand, v.Version, commandVersion)

@@ -22,6 +22,7 @@ import (
 //	compact                                    write a snapshot now
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata/apply", func(t *testing.T, path string) {
+		t.Helper()
 		s := &scenario{log: &memoryLog{}, ids: map[TopicID]string{}}
 		datadriven.RunTest(t, path, s.run)
 	})

@@ -137,12 +137,12 @@ func (b *Broker) sources(d *Def, n int) []Value {
 	if add(DynamicBroker, b.own) || add(DynamicDefault, b.forAll) || add(Static, b.static) {
 		return out
 	}
-	switch {
-	case d.Name == "node.id": // broker.id is the older name
-		if v, ok := b.static["broker.id"]; ok && len(out) == 0 {
+	switch d.Name {
+	case "node.id": // broker.id is its older name
+		if v, ok := b.static["broker.id"]; ok {
 			return append(out, Value{d.Name, v, Static})
 		}
-	case d.Name == "log.dirs":
+	case "log.dirs":
 		d = Lookup(BrokerLevel, "log.dir")
 	}
 	if !d.Null {

@@ -3,7 +3,7 @@ package config
 // logDefs are about the data on disk. Those that a topic may set for itself reach
 // [Broker.Topic] through the topic's setting of which they are the synonym.
 var logDefs = []Def{
-	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: betweenOr(-1, 1, 9), Update: PerBroker,
+	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: gzipLevel(), Update: PerBroker,
 		Doc: "How hard gzip works when the broker compresses: 1 is fast, 9 is small, -1 is the library's choice."},
 	{Name: "compression.lz4.level", Type: Int, Default: "9", rule: between(1, 17), Update: PerBroker,
 		Doc: "How hard lz4 works when the broker compresses: 1 is fast, 17 is small."},
@@ -57,11 +57,11 @@ var logDefs = []Def{
 	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", rule: atLeast(1),
 		Doc:  "How often it is looked for segments to delete.",
 		bind: func(b *Broker) any { return &b.LogRetentionCheckMs }},
-	{Name: "log.retention.hours", Type: Int, Default: "168", rule: orElse(-1, atLeast(1)),
+	{Name: "log.retention.hours", Type: Int, Default: "168", rule: orUnlimited(atLeast(1)),
 		Doc: "How long records are kept, where neither log.retention.ms nor log.retention.minutes is given."},
-	{Name: "log.retention.minutes", Type: Int, Null: true, rule: orElse(-1, atLeast(1)),
+	{Name: "log.retention.minutes", Type: Int, Null: true, rule: orUnlimited(atLeast(1)),
 		Doc: "How long records are kept, where log.retention.ms is not given."},
-	{Name: "log.retention.ms", Type: Long, Null: true, rule: orElse(-1, atLeast(1)), Update: PerBroker,
+	{Name: "log.retention.ms", Type: Long, Null: true, rule: orUnlimited(atLeast(1)), Update: PerBroker,
 		Doc: "How long records are kept, by their own time; -1 is for ever."},
 	{Name: "log.roll.hours", Type: Int, Default: "168", rule: atLeast(1),
 		Doc: "After how long the next segment is begun, where log.roll.ms is not given."},

@@ -10,7 +10,7 @@ var topicDefs = []Def{
 	{Name: "cleanup.policy", Type: List, Default: "delete", rule: listOf("compact", "delete"), Synonyms: brokerName("log.cleanup.policy"),
 		Doc:   "What becomes of old segments: delete removes them past their retention, compact keeps the last value of each key, both do both.",
 		topic: func(t *Topic) any { return &t.CleanupPolicy }},
-	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: betweenOr(-1, 1, 9), Synonyms: brokerName("compression.gzip.level"),
+	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: gzipLevel(), Synonyms: brokerName("compression.gzip.level"),
 		Doc:   "How hard gzip works when the broker compresses: 1 is fast, 9 is small, -1 is the library's choice.",
 		topic: func(t *Topic) any { return &t.CompressionGzipLevel }},
 	{Name: "compression.lz4.level", Type: Int, Default: "9", rule: between(1, 17), Synonyms: brokerName("compression.lz4.level"),

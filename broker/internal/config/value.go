@@ -218,24 +218,24 @@ func listOf(words ...string) rule {
 	}}
 }
 
-// orElse allows one value besides those of a rule.
-func orElse(value int64, r rule) rule {
-	return rule{fmt.Sprintf("%d, or %s", value, r.allowed), func(v any) string {
-		if v.(int64) == value {
+// orUnlimited allows -1 besides the values of a rule.
+func orUnlimited(r rule) rule {
+	return rule{"-1, or " + r.allowed, func(v any) string {
+		if v.(int64) == -1 {
 			return ""
 		}
 		if reason := r.check(v); reason != "" {
-			return fmt.Sprintf("%s or equal to %d", reason, value)
+			return reason + " or equal to -1"
 		}
 		return ""
 	}}
 }
 
-// betweenOr is orElse of between, in the words that Kafka has for it.
-func betweenOr(value, low, high int64) rule {
-	return rule{fmt.Sprintf("%d, or %d to %d", value, low, high), func(v any) string {
-		if n := v.(int64); n != value && (n < low || n > high) {
-			return fmt.Sprintf("Value must be between %d and %d or equal to %d", low, high, value)
+// gzipLevel is 1 to 9 or -1, in the words that Kafka has for it.
+func gzipLevel() rule {
+	return rule{"-1, or 1 to 9", func(v any) string {
+		if n := v.(int64); n != -1 && (n < 1 || n > 9) {
+			return "Value must be between 1 and 9 or equal to -1"
 		}
 		return ""
 	}}
