@@ -157,7 +157,7 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 // publish makes written batches part of the log.
 func (l *Log) publish(batches []byte, c *LogConfig, o AppendOptions, next record.Offset) {
 	s := l.active()
-	seen := l.dir.cache.put(l, batches, l.end, next, o.Now)
+	cached := l.dir.cache.put(l, batches, l.end, o.Now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.assignEpoch(o.LeaderEpoch, l.end)
@@ -168,9 +168,7 @@ func (l *Log) publish(batches []byte, c *LogConfig, o AppendOptions, next record
 		s.note(b, s.size, c.IndexIntervalBytes)
 		s.size += int64(len(b))
 	}
-	if seen != nil {
-		seen()
-	}
+	l.tail.publish(cached, len(batches), l.end, next)
 	l.end = next
 	l.unsynced = max(l.unsynced, 1)
 	if c.FlushMessages > 1 {

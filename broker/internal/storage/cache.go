@@ -56,14 +56,11 @@ var chunkPool sync.Pool // of *[]byte with chunkSize
 // append lock alone allows to fill the unpublished rest of the last chunk.
 type tail struct{ chunks []*chunk }
 
-// put copies batches, which begin at offset first and end before next, behind the tail of l. The caller
-// holds l's append lock but not l.mu; publish makes the copy visible.
-func (c *tailCache) put(l *Log, batches []byte, first, next record.Offset, now time.Time) (publish func()) {
-	if c.budget <= 0 {
-		return nil
-	}
+// put copies batches, which begin at offset first, behind the tail of l. The caller holds l's append
+// lock but not l.mu; tail.publish makes the copy visible. It returns nil when there is no room for them.
+func (c *tailCache) put(l *Log, batches []byte, first record.Offset, now time.Time) *chunk {
 	if int64(len(batches)) > c.budget/4 {
-		return func() { l.tail.drop(len(l.tail.chunks)) }
+		return nil
 	}
 	last := l.lastChunk(first)
 	if last == nil || len(last.buf)-last.size < len(batches) {
@@ -76,10 +73,7 @@ func (c *tailCache) put(l *Log, batches []byte, first, next record.Offset, now t
 		last = c.begin(l, max(want, len(batches)), first, now)
 	}
 	copy(last.buf[last.size:], batches)
-	return func() {
-		l.tail.publish(last, len(batches), first, next)
-		last.unref()
-	}
+	return last
 }
 
 // lastChunk returns the chunk that ends where first begins, with a reference; nil if there is none.
@@ -95,10 +89,15 @@ func (l *Log) lastChunk(first record.Offset) *chunk {
 	return k
 }
 
-// publish lets readers see size more bytes of the last chunk, which may be a new one. Should the
-// chunk have been pushed out while it was filled, the tail stays behind and is of no use.
+// publish lets readers see what put has copied, size bytes from offset first to next. Should the
+// chunk have been pushed out while it was filled, the tail ends in the past and is dropped.
 func (t *tail) publish(k *chunk, size int, first, next record.Offset) {
 	n := len(t.chunks)
+	if k == nil {
+		t.drop(n)
+		return
+	}
+	defer k.unref()
 	isLast := n > 0 && t.chunks[n-1] == k
 	if k.dropped || (!isLast && k.size > 0) {
 		t.drop(n)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sort"
 	"sync"
 
@@ -167,7 +168,8 @@ func (x *index) last(ok func(entry []byte) bool) ([]byte, int, error) {
 	if low == high {
 		return nil, -1, nil
 	}
-	block := make([]byte, (high-low)*size)
+	block := getBuffer((high - low) * size)
+	defer putBuffer(block)
 	if err := x.readAt(block, low); err != nil {
 		return nil, -1, err
 	}
@@ -175,7 +177,7 @@ func (x *index) last(ok func(entry []byte) bool) ([]byte, int, error) {
 	if n == 0 {
 		return nil, -1, nil
 	}
-	return block[(n-1)*size : n*size], low + n - 1, nil
+	return slices.Clone(block[(n-1)*size : n*size]), low + n - 1, nil
 }
 
 func (x *index) readAt(p []byte, entry int) error {
