@@ -52,15 +52,34 @@ func NewStore(pool *pgxpool.Pool, w *outbox.Writer, now func() time.Time) *Store
 func (s *Store) Reserve(ctx context.Context, group, messageID string, order events.OrderCreated) (r inventory.Reservation, made bool, err error) {
 	lines := inventory.Demand(order.Items)
 	products, quantities := columns(lines)
-	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		made = false
-		available, isNew, err := lock(ctx, tx, group, messageID, order.OrderID, products)
-		if err != nil || !isNew {
-			return err
+	var (
+		isNew, decided bool
+		available      = make(map[string]int64, len(lines))
+	)
+	err = postgres.InPipeline(ctx, nil, s.pool, func(b *pgx.Batch) error {
+		inbox.Queue(b, group, messageID, func(n bool) { isNew = n })
+		b.Queue(`SELECT EXISTS (SELECT FROM reservations WHERE order_id = $1)`, order.OrderID).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&decided) })
+		b.Queue(`SELECT product_id, available FROM stock WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE`, products).
+			Query(func(rows pgx.Rows) error {
+				var (
+					id string
+					n  int64
+				)
+				_, err := pgx.ForEachRow(rows, []any{&id, &n}, func() error {
+					available[id] = n
+					return nil
+				})
+				return err
+			})
+		return nil
+	}, func(b *pgx.Batch) error {
+		if !isNew || decided {
+			return nil
 		}
-		r = inventory.Decide(order, lines, available, s.now())
 		made = true
-		return s.save(ctx, tx, r, products, quantities)
+		r = inventory.Decide(order, lines, available, s.now())
+		return s.queue(ctx, b, r, products, quantities)
 	})
 	if err != nil {
 		return inventory.Reservation{}, false, fmt.Errorf("reserve stock for order %s: %w", order.OrderID, err)
@@ -68,56 +87,25 @@ func (s *Store) Reserve(ctx context.Context, group, messageID string, order even
 	return r, made, nil
 }
 
-// lock inserts the inbox row and locks the stock of an order. isNew is false when
-// the order needs no decision any more.
-func lock(ctx context.Context, tx pgx.Tx, group, messageID, orderID string, products []string) (available map[string]int64, isNew bool, err error) {
-	available = make(map[string]int64, len(products))
-	decided := false
-	batch := &pgx.Batch{}
-	inbox.Queue(batch, group, messageID, func(n bool) { isNew = n })
-	batch.Queue(`SELECT EXISTS (SELECT FROM reservations WHERE order_id = $1)`, orderID).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&decided) })
-	batch.Queue(`SELECT product_id, available FROM stock WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE`, products).
-		Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				var (
-					id string
-					n  int64
-				)
-				if err := rows.Scan(&id, &n); err != nil {
-					return err
-				}
-				available[id] = n
-			}
-			return rows.Err()
-		})
-	err = tx.SendBatch(ctx, batch).Close()
-	return available, isNew && !decided, err
-}
-
-// save stores a decision.
-func (s *Store) save(ctx context.Context, tx pgx.Tx, r inventory.Reservation, products []string, quantities []int64) error {
+// queue adds what stores a decision to a batch.
+func (s *Store) queue(ctx context.Context, b *pgx.Batch, r inventory.Reservation, products []string, quantities []int64) error {
 	message, err := outbox.EventMessage(r.Event())
 	if err != nil {
 		return err
 	}
-	batch := &pgx.Batch{}
 	refusal := inventory.Refusal{}
 	if r.Refusal != nil {
 		refusal = *r.Refusal
 	} else {
-		batch.Queue(`UPDATE stock AS s SET available = s.available - i.quantity, reserved = s.reserved + i.quantity
+		b.Queue(`UPDATE stock AS s SET available = s.available - i.quantity, reserved = s.reserved + i.quantity
 			FROM unnest($1::text[], $2::bigint[]) AS i (product_id, quantity) WHERE s.product_id = i.product_id`, products, quantities)
 	}
-	batch.Queue(`INSERT INTO reservations (order_id, customer_id, status, decided_at, reason, product_id, wanted, available)
+	b.Queue(`INSERT INTO reservations (order_id, customer_id, status, decided_at, reason, product_id, wanted, available)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		r.OrderID, r.CustomerID, r.Status(), r.DecidedAt, refusal.Reason, refusal.ProductID, refusal.Wanted, refusal.Available)
-	batch.Queue(`INSERT INTO reservation_items (order_id, product_id, quantity) SELECT $1, * FROM unnest($2::text[], $3::bigint[])`,
+	b.Queue(`INSERT INTO reservation_items (order_id, product_id, quantity) SELECT $1, * FROM unnest($2::text[], $3::bigint[])`,
 		r.OrderID, products, quantities)
-	if err := s.outbox.Queue(ctx, batch, message); err != nil {
-		return err
-	}
-	return tx.SendBatch(ctx, batch).Close()
+	return s.outbox.Queue(ctx, b, message)
 }
 
 func columns(lines []inventory.Line) (products []string, quantities []int64) {

@@ -15,6 +15,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,31 +46,41 @@ func NewStore(pool *pgxpool.Pool, sender notification.Sender) *Store {
 	return &Store{pool: pool, sender: sender}
 }
 
+// markTimeout bounds the commit. It has a time of its own: when the handler's time is
+// over just as the mail server has taken the mail, the commit matters all the more.
+const markTimeout = 5 * time.Second
+
 // SendOnce sends the mail and records that it did. It returns false, and sends
 // nothing, when the message was dealt with before or the order has had a mail of this
 // kind. Errors of the sender come back wrapped; nothing is recorded then.
 func (s *Store) SendOnce(ctx context.Context, group, messageID string, m notification.Mail) (sent bool, err error) {
-	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		sent = false
-		fresh, first := false, false
-		batch := &pgx.Batch{}
-		inbox.Queue(batch, group, messageID, func(isNew bool) { fresh = isNew })
-		batch.Queue(`INSERT INTO mails (order_id, kind, recipient, message_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+	committing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var timer *time.Timer
+	fresh, first := false, false
+	err = postgres.InPipeline(ctx, committing, s.pool, func(b *pgx.Batch) error {
+		inbox.Queue(b, group, messageID, func(isNew bool) { fresh = isNew })
+		b.Queue(`INSERT INTO mails (order_id, kind, recipient, message_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 			m.OrderID, m.Kind, m.Recipient, m.MessageID).Exec(func(tag pgconn.CommandTag) error {
 			first = tag.RowsAffected() == 1
 			return nil
 		})
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return fmt.Errorf("record mail %s of order %s: %w", m.Kind, m.OrderID, err)
+		return nil
+	}, func(*pgx.Batch) error {
+		if fresh && first { // else the message is only marked as dealt with
+			if err := s.sender.Send(ctx, m); err != nil {
+				return fmt.Errorf("send mail %s of order %s: %w", m.Kind, m.OrderID, err)
+			}
+			sent = true
 		}
-		if !fresh || !first {
-			return nil // another message with the same mail is marked as dealt with, too
-		}
-		if err := s.sender.Send(ctx, m); err != nil {
-			return fmt.Errorf("send mail %s of order %s: %w", m.Kind, m.OrderID, err)
-		}
-		sent = true
+		timer = time.AfterFunc(markTimeout, cancel)
 		return nil
 	})
-	return sent && err == nil, err
+	if timer != nil {
+		timer.Stop()
+	}
+	if err != nil {
+		return false, fmt.Errorf("mail %s: %w", m.MessageID, err)
+	}
+	return sent, nil
 }

@@ -231,31 +231,28 @@ func (s *Store) Decide(ctx context.Context, group, messageID string, outcome ord
 	if uuid.Validate(outcome.OrderID) != nil {
 		return false, order.ErrNotFound
 	}
-	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		var (
-			isNew  bool
-			status order.Status
-		)
-		batch := &pgx.Batch{}
-		inbox.Queue(batch, group, messageID, func(n bool) { isNew = n })
-		batch.Queue(`SELECT status FROM orders WHERE order_id = $1 FOR UPDATE`, outcome.OrderID).
+	var (
+		isNew  bool
+		status order.Status
+	)
+	err = postgres.InPipeline(ctx, nil, s.pool, func(b *pgx.Batch) error {
+		inbox.Queue(b, group, messageID, func(n bool) { isNew = n })
+		b.Queue(`SELECT status FROM orders WHERE order_id = $1 FOR UPDATE`, outcome.OrderID).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&status) })
 		// Sent along to save a round trip; its condition is the rule of Status.Next.
-		batch.Queue(`UPDATE orders SET status = $2, reason = $3, updated_at = $4 WHERE order_id = $1 AND status = 'PENDING'`,
+		b.Queue(`UPDATE orders SET status = $2, reason = $3, updated_at = $4 WHERE order_id = $1 AND status = 'PENDING'`,
 			outcome.OrderID, outcome.Status, outcome.Reason, s.now().UTC())
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			if errors.Is(err, pgx.ErrNoRows) {
-				return order.ErrNotFound
-			}
-			return err
-		}
-		changed = false
+		return nil
+	}, func(*pgx.Batch) error {
 		if !isNew {
 			return nil
 		}
 		_, changed, err = status.Next(outcome.Status)
 		return err
 	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = order.ErrNotFound
+	}
 	if err != nil {
 		return false, fmt.Errorf("record %s for order %s: %w", outcome.Status, outcome.OrderID, err)
 	}
