@@ -16,6 +16,7 @@ var readers = []string{
 	"config.go",                     // in any folder: a program's settings, listed in its README
 	"internal/part/part.go",         // what up tells its children about themselves
 	"broker/brokercmd/brokercmd.go", // the body of a main
+	"pkg/telemetry/log.go",          // whether the terminal is dumb
 }
 
 // Settings come in at the edge: the environment is read in cmd/ and in files called config.go, so
