@@ -91,6 +91,9 @@ func (d *Dir) Path(elem ...string) string {
 // PartsLock is the file that each part locks for as long as it lives.
 func (d *Dir) PartsLock() string { return d.Path("parts.lock") }
 
+// ServicesLock is the file that each service locks, too.
+func (d *Dir) ServicesLock() string { return d.Path("services.lock") }
+
 // WaitForStragglers waits until no part of an earlier run is alive. waiting is
 // called once when there is something to wait for.
 func (d *Dir) WaitForStragglers(ctx context.Context, waiting func()) error {

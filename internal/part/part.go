@@ -4,8 +4,9 @@
 //
 // Run by hand, a part ends on SIGINT and SIGTERM. Started by `millrace up`, it
 // also ends when its standard input does (the pipe that up holds open), and it
-// holds a shared lock on a file in the data folder for as long as it lives, so
-// that the next up can wait for stragglers of an earlier one.
+// holds shared locks on files in the data folder for as long as it lives, so that
+// the next up can wait for stragglers of an earlier one, and the parts below for
+// the parts above.
 package part
 
 import (
@@ -15,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"time"
 
 	"millrace/internal/filelock"
@@ -22,23 +24,34 @@ import (
 
 // Environment variables by which up tells a child about its situation.
 const (
-	LifelineVar = "MILLRACE_LIFELINE" // "stdin": end when standard input ends
-	LockVar     = "MILLRACE_PARTS_LOCK"
+	LifelineVar = "MILLRACE_LIFELINE"   // "stdin": end when standard input ends
+	LocksVar    = "MILLRACE_LOCKS"      // files to hold a shared lock on, as in PATH
+	AfterVar    = "MILLRACE_ENDS_AFTER" // a lock file: end only when nobody holds it any more
 )
 
-// LostParentGrace is how long a part that lost its parent may take to finish
-// its work before it ends itself the hard way.
-const LostParentGrace = 20 * time.Second
+// How long a part that lost its parent may take.
+const (
+	// patience is how long a part waits for those that need it (AfterVar).
+	patience = 15 * time.Second
+	// lostParentGrace is the whole time until the part ends itself the hard way.
+	lostParentGrace = 40 * time.Second
+)
 
-// Run calls body with a context that ends when the part has to. A second signal
-// while body drains ends the process at once, as the system does by default.
+// Run calls body with a context that ends when the part has to.
+//
+// Run by hand, a second signal while body drains ends the process at once, as the
+// system does by default. Started by up, further signals change nothing: up has
+// SIGKILL for those that take too long. And when up is killed, Linux sends the
+// parent-death signal once for each thread of up that ends, because the children
+// pass from one thread to the next.
 func Run(ctx context.Context, body func(context.Context) error) error {
-	ctx, cancel := signal.NotifyContext(ctx, stopSignals...)
-	defer cancel()
-	context.AfterFunc(ctx, cancel) // back to the default action for the second signal
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	ctx, restore := signal.NotifyContext(ctx, stopSignals...)
+	defer restore()
 	ignoreBrokenPipes()
 
-	if path := os.Getenv(LockVar); path != "" {
+	for _, path := range filepath.SplitList(os.Getenv(LocksVar)) {
 		lock, err := filelock.Shared(path)
 		if err != nil {
 			return fmt.Errorf("lock of the data folder: %w", err)
@@ -46,12 +59,41 @@ func Run(ctx context.Context, body func(context.Context) error) error {
 		defer func() { _ = lock.Close() }()
 	}
 	if os.Getenv(LifelineVar) == "stdin" {
-		go followLifeline(os.Stdin, cancel)
+		go followLifeline(os.Stdin, end)
+	} else {
+		context.AfterFunc(ctx, restore)
+	}
+	if path := os.Getenv(AfterVar); path != "" {
+		var cancel context.CancelFunc
+		told := ctx
+		ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		context.AfterFunc(told, func() {
+			defer cancel()
+			waitUntilFree(path)
+		})
 	}
 	if err := body(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// waitUntilFree waits, within patience, until nobody holds the lock: a service
+// that drains needs the broker and its database to the end. When up ends the
+// parts in order, nobody does; when up was killed, all parts are told at once.
+func waitUntilFree(path string) {
+	const lookEvery = 20 * time.Millisecond
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(lookEvery) {
+		lock, err := filelock.TryExclusive(path)
+		if err == nil {
+			_ = lock.Close()
+			return
+		}
+		if !errors.Is(err, filelock.ErrHeld) {
+			return
+		}
+	}
 }
 
 // followLifeline reads until the parent's end of the pipe is closed, which is
@@ -60,7 +102,7 @@ func Run(ctx context.Context, body func(context.Context) error) error {
 func followLifeline(r io.Reader, stop func()) {
 	_, _ = io.Copy(io.Discard, r)
 	stop()
-	time.Sleep(LostParentGrace)
+	time.Sleep(lostParentGrace)
 	fmt.Fprintln(os.Stderr, "parent is gone and the work in hand did not end in time")
 	os.Exit(3)
 }

@@ -61,7 +61,7 @@ func (c Config) Validate() error {
 const (
 	startTimeout      = time.Minute
 	postgresTimeout   = 10 * time.Minute // its binaries may have to be fetched
-	stragglersTimeout = 30 * time.Second
+	stragglersTimeout = time.Minute
 	drainTimeout      = 15 * time.Second // services
 	helperTimeout     = 5 * time.Second  // mail, collector
 	brokerTimeout     = 15 * time.Second

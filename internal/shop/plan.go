@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,8 +35,14 @@ var memoryLimit = map[string]string{
 func (s *Shop) plan() error {
 	environ := baseEnviron(s.config.Environ, s.config.Brokers == "")
 	common := func(kind string) []string {
+		locks, after := []string{s.dir.PartsLock()}, s.dir.ServicesLock()
+		if slices.Contains(Services, kind) {
+			locks, after = append(locks, s.dir.ServicesLock()), ""
+		}
 		return environ.with(
-			childside.LifelineVar+"=stdin", childside.LockVar+"="+s.dir.PartsLock(),
+			childside.LifelineVar+"=stdin",
+			childside.LocksVar+"="+strings.Join(locks, string(os.PathListSeparator)),
+			childside.AfterVar+"="+after,
 			"GOMEMLIMIT="+memoryLimit[kind])
 	}
 	var failed []error

@@ -38,7 +38,7 @@ func play(role string) int {
 	case "stubborn": // hears neither signals nor its lifeline
 		signal.Ignore(syscall.SIGTERM, os.Interrupt)
 		fmt.Println("up")
-		select {}
+		<-time.After(time.Hour) // an empty select would be a deadlock to the runtime
 	case "part": // a well-behaved part
 		_ = part.Run(context.Background(), func(ctx context.Context) error {
 			fmt.Println("up", os.Getpid())

@@ -25,6 +25,7 @@ const (
 	attrQueue     = "millrace.queue_ms"
 	attrMailKind  = "mail.kind"
 	attrStatus    = "http.response.status_code"
+	attrMethod    = "http.request.method"
 )
 
 func newNode(s *span.Span) *Node {

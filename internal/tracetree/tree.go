@@ -13,6 +13,7 @@ package tracetree
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 	"time"
 
@@ -109,7 +110,9 @@ func Build(orderID string, spans []span.Span, o Options) *Tree {
 	if len(spans) > 0 {
 		t.Duration = end.Sub(t.Start)
 	}
-	t.Roots = dropIdle(t.Roots)
+	if !o.All {
+		t.Roots = dropBystanders(t.Roots)
+	}
 	sortByStart(t.Roots)
 	for _, root := range t.Roots {
 		finish(root, o)
@@ -146,12 +149,19 @@ func linkTarget(s *span.Span, nodes map[string]*Node) (*Node, *span.Link) {
 	return nil, nil
 }
 
-// dropIdle leaves out roots that are neither about a message nor a request, as
-// the batch of a relay whose sends stand elsewhere.
-func dropIdle(roots []*Node) []*Node {
-	return slices.DeleteFunc(roots, func(n *Node) bool {
-		return len(roots) > 1 && len(n.Children) == 0 && (n.Kind == Other || n.Kind == Statement)
-	})
+// dropBystanders leaves out roots that changed nothing: who only looked at the
+// order, and the batch of a relay whose sends stand elsewhere.
+func dropBystanders(roots []*Node) []*Node {
+	bystander := func(n *Node) bool {
+		if n.Kind == Request {
+			return n.Span.Attrs[attrMethod] == http.MethodGet
+		}
+		return len(n.Children) == 0 && (n.Kind == Other || n.Kind == Statement)
+	}
+	if !slices.ContainsFunc(roots, func(n *Node) bool { return !bystander(n) }) {
+		return roots
+	}
+	return slices.DeleteFunc(roots, bystander)
 }
 
 func sortByStart(nodes []*Node) {
@@ -164,6 +174,7 @@ func sortByStart(nodes []*Node) {
 func finish(n *Node, o Options) {
 	addWaits(n)
 	sortByStart(n.Children)
+	noteRepeats(n.Children)
 	n.Children = foldStatements(n.Children, o)
 	for _, child := range n.Children {
 		finish(child, o)
@@ -208,5 +219,20 @@ func addWaits(create *Node) {
 	}
 	if sent.Offset != "" {
 		sent.Notes = append(sent.Notes, "partition "+sent.Partition+", offset "+sent.Offset)
+	}
+}
+
+// noteRepeats marks work on a record that the same group had seen before.
+func noteRepeats(children []*Node) {
+	type delivery struct{ topic, partition, offset, group string }
+	seen := map[delivery]bool{}
+	for _, n := range children {
+		d := delivery{n.Topic, n.Partition, n.Offset, n.Group}
+		if n.Kind == Process && n.Offset != "" {
+			if seen[d] {
+				n.Notes = append(n.Notes, "delivered again")
+			}
+			seen[d] = true
+		}
 	}
 }
