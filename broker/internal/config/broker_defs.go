@@ -13,7 +13,7 @@ var networkDefs = []Def{
 	{Name: "advertised.listeners", Type: List, Null: true, rule: listeners(),
 		Doc:  "The addresses that clients are told to use, by listener, where they differ from listeners (behind a port mapping, in a container).",
 		bind: func(b *Broker) any { return &b.advertised }},
-	{Name: "broker.id", Type: Int, Default: "-1", rule: atLeast(-1), Synonyms: brokerName("node.id"),
+	{Name: "broker.id", Type: Int, Default: "-1", rule: atLeast(-1),
 		Doc: "The old name of node.id."},
 	{Name: "broker.rack", Type: String, Null: true,
 		Doc:  "Where the broker stands, so that replicas can be spread and readers find a near one.",

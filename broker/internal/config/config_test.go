@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -236,4 +237,55 @@ func FuzzTopicSetting(f *testing.F) {
 			t.Fatalf("%v: %+v, %v", set, again, err)
 		}
 	})
+}
+
+// What Apache Kafka 4.3.1 answered with log.retention.hours=1, log.roll.ms=5000 and
+// log.flush.scheduler.interval.ms=9000 in its properties file, and log.retention.ms=7000
+// set at run time.
+func TestDescribe_Synonyms(t *testing.T) {
+	t.Parallel()
+	static := pairs(t, "log.retention.hours=1 log.roll.ms=5000 log.flush.scheduler.interval.ms=9000")
+	before, err := NewBroker(static)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := before.With(nil, pairs(t, "log.retention.ms=7000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		entries []Entry
+		name    string
+		want    string
+	}{
+		{before.DescribeTopic(nil), "retention.ms", "3600000 from 5"},
+		{before.DescribeTopic(nil), "segment.ms", "5000 from 4: 4:log.roll.ms=5000 5:log.roll.hours=168"},
+		{before.DescribeTopic(nil), "flush.ms", "9000 from 5"},
+		{before.DescribeTopic(nil), "segment.jitter.ms", "0 from 5"},
+		{before.DescribeTopic(nil), "retention.bytes", "-1 from 5: 5:log.retention.bytes=-1"},
+		{before.Describe(), "log.retention.ms", "null from 5"},
+		{before.Describe(), "log.retention.hours", "1 from 4: 4:log.retention.hours=1 5:log.retention.hours=168"},
+		{before.Describe(), "log.roll.ms", "5000 from 4: 4:log.roll.ms=5000 5:log.roll.hours=168"},
+		{before.Describe(), "log.flush.interval.ms", "null from 5"},
+		{after.DescribeTopic(nil), "retention.ms", "7000 from 2: 2:log.retention.ms=7000 4:log.retention.hours=1 5:log.retention.hours=168"},
+		{after.Describe(), "log.retention.ms", "7000 from 2: 2:log.retention.ms=7000 4:log.retention.hours=1 5:log.retention.hours=168"},
+		{after.DescribeTopic(pairs(t, "retention.ms=5")), "retention.ms", "5 from 1: 1:retention.ms=5 2:log.retention.ms=7000 4:log.retention.hours=1 5:log.retention.hours=168"},
+	} {
+		i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.Def.Name == c.name })
+		e := c.entries[i]
+		got := e.Value
+		if e.Null {
+			got = "null"
+		}
+		got += " from " + strconv.Itoa(int(e.Source))
+		for n, v := range e.Values {
+			if n == 0 {
+				got += ":"
+			}
+			got += " " + strconv.Itoa(int(v.Source)) + ":" + v.Name + "=" + v.Value
+		}
+		if got != c.want {
+			t.Errorf("%s is %s\nwant %s", c.name, got, c.want)
+		}
+	}
 }

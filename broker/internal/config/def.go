@@ -65,8 +65,8 @@ type Def struct {
 	Ignored bool
 	// Hidden settings are shown only where they are set.
 	Hidden bool
-	// Synonyms are the broker's names for a topic's or a group's setting, or other
-	// names of a broker's one, the first that is set wins.
+	// Synonyms are the broker's names for a topic's or a group's setting, or further
+	// names of a broker's one, often in another unit. The first that is set counts.
 	Synonyms []Synonym
 
 	level Level

@@ -42,8 +42,21 @@ type Entry struct {
 func (b *Broker) Describe() []Entry {
 	out := make([]Entry, 0, len(defs[BrokerLevel]))
 	for _, d := range defs[BrokerLevel] {
-		e := Entry{Def: d, Values: b.sources(d, -1)}
-		b.finish(&e)
+		e := Entry{Def: d, Values: b.layers(d)}
+		if len(e.Values) > 0 {
+			e.Value, e.Source = e.Values[0].Value, e.Values[0].Source
+		} else {
+			e.Null, e.Source = true, Default
+		}
+		if d.Name == "broker.id" && e.Source == Default {
+			e.Value = strconv.Itoa(int(b.NodeID))
+		}
+		if d.Sensitive() {
+			e.Value, e.Null = "", true
+			for i := range e.Values {
+				e.Values[i].Value = ""
+			}
+		}
 		out = append(out, e)
 	}
 	return out
@@ -71,18 +84,12 @@ func (b *Broker) describe(l Level, own Source, set map[string]string) []Entry {
 		}
 		if ok {
 			e.Values = append(e.Values, Value{d.Name, v, own})
-		}
-		for _, s := range d.Synonyms {
-			// Only the first is shown, and a synonym in another unit never, as in Kafka.
-			if s.Times == 0 {
-				e.Values = append(e.Values, b.sources(Lookup(BrokerLevel, s.Name), -1)...)
-				break
-			}
-		}
-		if len(e.Values) > 0 && e.Values[0].Source == own {
-			e.Value, e.Source = e.Values[0].Value, own
+			e.Value, e.Source = v, own
 		} else {
 			e.Value, e.Source = b.inherited(d)
+		}
+		if len(d.Synonyms) > 0 {
+			e.Values = append(e.Values, b.layers(Lookup(BrokerLevel, d.Synonyms[0].Name))...)
 		}
 		out = append(out, e)
 	}
@@ -100,53 +107,47 @@ func DescribeSet(l Level, from Source, set map[string]string) []Entry {
 	return out
 }
 
-// finish fills an entry's value from its layers.
-func (b *Broker) finish(e *Entry) {
-	switch {
-	case len(e.Values) > 0:
-		e.Value, e.Source = e.Values[0].Value, e.Values[0].Source
-	default:
-		e.Null, e.Source = true, Default
-	}
-	if e.Def.Sensitive() {
-		e.Value, e.Null = "", true
-		for i := range e.Values {
-			e.Values[i].Value = ""
+// set finds what is set under exactly this name, in the first layer that has it.
+func (b *Broker) set(name string) (Value, bool) {
+	for _, l := range b.all() {
+		if v, ok := l.set[name]; ok {
+			return Value{name, v, l.source}, true
 		}
 	}
+	return Value{}, false
 }
 
-// sources lists the layers that have a broker's setting, at most n, the one that
-// counts first. Within a layer the setting's own name goes before its synonyms.
-func (b *Broker) sources(d *Def, n int) []Value {
+type layer struct {
+	source Source
+	set    map[string]string
+}
+
+func (b *Broker) all() [3]layer {
+	return [3]layer{{DynamicBroker, b.own}, {DynamicDefault, b.forAll}, {Static, b.static}}
+}
+
+// layers lists what each layer says of a broker's setting, the one that counts first.
+// A layer that does not have the name may have a synonym. As in Kafka there is nothing
+// to list where nobody sets the name and it has no default: then the synonyms count,
+// under their own names.
+func (b *Broker) layers(d *Def) []Value {
+	if _, ok := b.set(d.Name); !ok && d.Null {
+		return nil
+	}
 	var out []Value
-	add := func(source Source, layer map[string]string) bool {
-		v, ok := layer[d.Name]
-		name := d.Name
-		for _, s := range d.Synonyms {
-			if ok {
+	names := append([]Synonym{{Name: d.Name}}, d.Synonyms...)
+	for _, l := range b.all() {
+		for _, s := range names {
+			if v, ok := l.set[s.Name]; ok {
+				out = append(out, Value{s.Name, v, l.source})
 				break
 			}
-			v, ok = layer[s.Name]
 		}
-		if ok {
-			out = append(out, Value{name, v, source})
+	}
+	for _, s := range names {
+		if of := Lookup(BrokerLevel, s.Name); !of.Null {
+			return append(out, Value{s.Name, of.Default, Default})
 		}
-		return n > 0 && len(out) >= n
-	}
-	if add(DynamicBroker, b.own) || add(DynamicDefault, b.forAll) || add(Static, b.static) {
-		return out
-	}
-	switch d.Name {
-	case "node.id": // broker.id is its older name
-		if v, ok := b.static["broker.id"]; ok {
-			return append(out, Value{d.Name, v, Static})
-		}
-	case "log.dirs":
-		d = Lookup(BrokerLevel, "log.dir")
-	}
-	if !d.Null {
-		out = append(out, Value{d.Name, d.Default, Default})
 	}
 	return out
 }

@@ -157,24 +157,31 @@ func (b *Broker) checkGroupLimit(d *Def, value int64) error {
 	return nil
 }
 
-// value finds a broker's setting in its layers. ok is false where nothing is set
-// and there is no default.
+// value finds a broker's setting, under its own name or an older one. ok is false where
+// nothing is set and there is no default.
 func (b *Broker) value(d *Def) (text string, ok bool) {
-	if s := b.sources(d, 1); len(s) > 0 {
-		return s[0].Value, true
+	older := map[string]string{"node.id": "broker.id", "log.dirs": "log.dir"}[d.Name]
+	for _, name := range []string{d.Name, older} {
+		if v, ok := b.set(name); ok {
+			return v.Value, true
+		}
 	}
-	return "", false
+	if d.Null && older != "" {
+		return Lookup(BrokerLevel, older).Default, true
+	}
+	return d.Default, !d.Null
 }
 
 // inherited finds what a topic or group has that does not set d itself: the first
-// of d's synonyms that the broker sets, else d's own default.
+// of d's synonyms that the broker sets, else d's own default. As in Kafka the source is
+// told only of the first synonym; another, in another unit, passes for a default.
 func (b *Broker) inherited(d *Def) (text string, from Source) {
-	for _, s := range d.Synonyms {
-		def := Lookup(BrokerLevel, s.Name)
-		for _, v := range b.sources(def, 1) {
-			if v.Source != Default {
-				return scale(v.Value, s.Times), v.Source
+	for i, s := range d.Synonyms {
+		if v, ok := b.set(s.Name); ok {
+			if i > 0 {
+				v.Source = Default
 			}
+			return scale(v.Value, s.Times), v.Source
 		}
 	}
 	return d.Default, Default
