@@ -150,6 +150,7 @@ func (b *Broker) openData(ctx context.Context) error {
 	}
 	b.cluster.Subscribe(b.replicas.Apply)
 	b.groups = coordinator.Start(coordinatorConfig(s), &offsetsLog{b.cluster, b.replicas}, b.groupEvents())
+	b.cluster.Subscribe(forgetOffsets(b.groups))
 	return nil
 }
 

@@ -105,3 +105,21 @@ func (l *offsetsLog) Read(ctx context.Context, partition int32, f func(coordinat
 		return nil
 	})
 }
+
+// forgetOffsets lets deleted topics take their committed offsets along.
+func forgetOffsets(groups *coordinator.Coordinator) func(old, now *cluster.Image) {
+	return func(old, now *cluster.Image) {
+		if old == nil {
+			return
+		}
+		var gone []string
+		for t := range old.Topics() {
+			if now.TopicByID(t.ID) == nil {
+				gone = append(gone, t.Name)
+			}
+		}
+		if len(gone) > 0 {
+			groups.TopicsDeleted(gone...)
+		}
+	}
+}

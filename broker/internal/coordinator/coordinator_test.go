@@ -30,6 +30,25 @@ func start(t *testing.T, log *fakeLog, cfg Config) *Coordinator {
 	return c
 }
 
+// startLoaded returns a coordinator that has loaded all there is.
+func startLoaded(t *testing.T, log *fakeLog) *Coordinator {
+	t.Helper()
+	loads := make(loadEvents, log.partitions)
+	c := Start(testConfig(), log, loads)
+	t.Cleanup(func() { _ = c.Close() })
+	for range log.Partitions() {
+		<-loads
+	}
+	return c
+}
+
+// loadEvents passes on what was loaded.
+type loadEvents chan Load
+
+func (loadEvents) Group(string, group.Event)                   {}
+func (e loadEvents) Loaded(l Load)                             { e <- l }
+func (loadEvents) Wrote(int32, int, int, time.Duration, error) {}
+
 // consumer is a client of the classic protocol, before KIP-394.
 type consumer struct {
 	c          *Coordinator
@@ -159,7 +178,9 @@ func TestCoordinator_WhileLoading(t *testing.T) {
 	}
 	log = log.crashed()
 	log.holdReads = true
-	c := start(t, log, testConfig())
+	loads := make(loadEvents, 2)
+	c := Start(testConfig(), log, loads)
+	t.Cleanup(func() { _ = c.Close() })
 	m.c = c
 	if _, err := fetch(c, "offsets-only"); err != kerr.CoordinatorLoadInProgress {
 		t.Errorf("fetch: %v", err)
@@ -177,20 +198,10 @@ func TestCoordinator_WhileLoading(t *testing.T) {
 		t.Errorf("heartbeat: %v", err) // as in Kafka: the session has not begun
 	}
 	log.set(func() { log.holdReads = false })
-	waitLoaded(t, c)
+	<-loads
+	<-loads
 	if got, err := fetch(c, "offsets-only"); got != 5 || err != nil {
 		t.Errorf("fetch after loading: %d, %v", got, err)
-	}
-}
-
-func waitLoaded(t *testing.T, c *Coordinator) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for c.Stats().Loading > 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("still loading")
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -199,8 +210,7 @@ func TestCoordinator_LoadFails(t *testing.T) {
 	log := newFakeLog(1)
 	log.created = true
 	log.durable[0] = []Record{{Key: []byte{0, 1, 0xff}, Value: []byte{0}}}
-	c := start(t, log, testConfig())
-	waitLoaded(t, c)
+	c := startLoaded(t, log)
 	if _, err := fetch(c, "g"); err != kerr.NotCoordinator {
 		t.Errorf("fetch: %v", err)
 	}
@@ -243,8 +253,7 @@ func TestCoordinator_Reload(t *testing.T) {
 		t.Error("a commit that was not durable was acknowledged")
 	}
 
-	c = start(t, next, testConfig())
-	waitLoaded(t, c)
+	c = startLoaded(t, next)
 	if _, found, _ := c.Describe("lost"); found {
 		t.Error("a group whose only commit was not durable is there")
 	}
@@ -273,70 +282,69 @@ func TestCoordinator_Reload(t *testing.T) {
 // Commits that come while the disk is busy share the next batch.
 func TestCoordinator_GroupCommit(t *testing.T) {
 	t.Parallel()
-	log := newFakeLog(1)
-	c := start(t, log, testConfig())
-	if err := c.Ensure(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	log.set(func() { log.hold = true })
-	const n = 50
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = commit(c, "first", 1) })
-	log.waitAppends(1)
-	for i := range n {
-		wg.Go(func() {
-			if err := commit(c, fmt.Sprint("g", i), 1); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for queued := 0; queued < n; { // all are in the queue
-		s := (*c.shards.Load())[0]
-		s.writer.mu.Lock()
-		queued = len(s.writer.queue)
-		s.writer.mu.Unlock()
-		time.Sleep(time.Millisecond)
-	}
-	log.set(func() { log.hold = false })
-	wg.Wait()
-	if log.appends != 2 {
-		t.Errorf("%d batches, want 2", log.appends)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		log := newFakeLog(1)
+		c := start(t, log, testConfig())
+		if err := c.Ensure(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		log.set(func() { log.hold = true })
+		const n = 50
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = commit(c, "first", 1) })
+		log.waitAppends(1)
+		for i := range n {
+			wg.Go(func() {
+				if err := commit(c, fmt.Sprint("g", i), 1); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // all are in the queue
+		log.set(func() { log.hold = false })
+		wg.Wait()
+		if log.appends != 2 {
+			t.Errorf("%d batches, want 2", log.appends)
+		}
+	})
 }
 
 func TestCoordinator_NotVisibleBeforeDurable(t *testing.T) {
 	t.Parallel()
-	log := newFakeLog(1)
-	c := start(t, log, testConfig())
-	if err := commit(c, "g", 1); err != nil {
-		t.Fatal(err)
-	}
-	log.set(func() { log.hold = true })
-	done := make(chan *kerr.Error, 1)
-	go func() { done <- commit(c, "g", 2) }()
-	log.waitAppends(2)
-	if got, _ := fetch(c, "g"); got != 1 {
-		t.Errorf("fetch: %d; want the durable offset 1", got)
-	}
-	stable := make(chan int64, 1)
-	go func() {
-		r := c.Fetch(context.Background(), "g", group.Fetch{All: true, Stable: true})
-		stable <- r.Offsets[0].Offset
-	}()
-	select {
-	case err := <-done:
-		t.Fatalf("answered before durable: %v", err)
-	case <-stable:
-		t.Fatal("a stable fetch did not wait")
-	case <-time.After(20 * time.Millisecond):
-	}
-	log.set(func() { log.hold = false })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if got := <-stable; got != 2 {
-		t.Errorf("stable fetch: %d", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		log := newFakeLog(1)
+		c := start(t, log, testConfig())
+		if err := commit(c, "g", 1); err != nil {
+			t.Fatal(err)
+		}
+		log.set(func() { log.hold = true })
+		done := make(chan *kerr.Error, 1)
+		go func() { done <- commit(c, "g", 2) }()
+		log.waitAppends(2)
+		if got, _ := fetch(c, "g"); got != 1 {
+			t.Errorf("fetch: %d; want the durable offset 1", got)
+		}
+		stable := make(chan int64, 1)
+		go func() {
+			r := c.Fetch(context.Background(), "g", group.Fetch{All: true, Stable: true})
+			stable <- r.Offsets[0].Offset
+		}()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Fatalf("answered before durable: %v", err)
+		case <-stable:
+			t.Fatal("a stable fetch did not wait")
+		default:
+		}
+		log.set(func() { log.hold = false })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if got := <-stable; got != 2 {
+			t.Errorf("stable fetch: %d", got)
+		}
+	})
 }
 
 func TestCoordinator_DiskFails(t *testing.T) {
@@ -483,53 +491,53 @@ func TestCoordinator_TopicDeleted(t *testing.T) {
 // Close answers those who wait, and nobody is left behind.
 func TestCoordinator_CloseEndsWaiting(t *testing.T) {
 	t.Parallel()
-	c := start(t, newFakeLog(1), testConfig())
-	a, b := &consumer{c: c, group: "g"}, &consumer{c: c, group: "g"}
-	a.mustJoin(t)
-	done := make(chan *kerr.Error)
-	go func() { done <- b.join() }()
-	for a.heartbeat() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != kerr.CoordinatorNotAvailable {
-		t.Errorf("join: %v", err)
-	}
-	if err := a.heartbeat(); err != kerr.CoordinatorNotAvailable {
-		t.Errorf("heartbeat: %v", err)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, newFakeLog(1), testConfig())
+		a, b := &consumer{c: c, group: "g"}, &consumer{c: c, group: "g"}
+		a.mustJoin(t)
+		done := make(chan *kerr.Error)
+		go func() { done <- b.join() }()
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != kerr.CoordinatorNotAvailable {
+			t.Errorf("join: %v", err)
+		}
+		if err := a.heartbeat(); err != kerr.CoordinatorNotAvailable {
+			t.Errorf("heartbeat: %v", err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // A client that goes away while it waits leaves no trace of its request.
 func TestCoordinator_ClientGoesAway(t *testing.T) {
 	t.Parallel()
-	c := start(t, newFakeLog(1), testConfig())
-	a := &consumer{c: c, group: "g"}
-	a.mustJoin(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.Join(ctx, "g", group.Join{
-			SessionTimeout: 10 * time.Second, RebalanceTimeout: 30 * time.Second, ProtocolType: "consumer",
-			Protocols: []group.Protocol{{Name: "range"}},
-		})
-	}()
-	for a.heartbeat() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	cancel()
-	<-done
-	e := (*c.shards.Load())[0].lock("g")
-	defer e.mu.Unlock()
-	if len(e.waiting) != 0 {
-		t.Errorf("%d requests are still waited for", len(e.waiting))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, newFakeLog(1), testConfig())
+		a := &consumer{c: c, group: "g"}
+		a.mustJoin(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.Join(ctx, "g", group.Join{
+				SessionTimeout: 10 * time.Second, RebalanceTimeout: 30 * time.Second, ProtocolType: "consumer",
+				Protocols: []group.Protocol{{Name: "range"}},
+			})
+		}()
+		synctest.Wait()
+		cancel()
+		<-done
+		e := (*c.shards.Load())[0].lock("g")
+		defer e.mu.Unlock()
+		if len(e.waiting) != 0 {
+			t.Errorf("%d requests are still waited for", len(e.waiting))
+		}
+	})
 }
 
 // Requests that create nothing leave nothing in memory.
