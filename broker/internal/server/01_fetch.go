@@ -51,7 +51,7 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 	limit := int(min(req.MaxBytes, s.cluster.Image().Config.FetchMaxBytes))
 	size, now := s.readAll(resp, targets, limit)
 	if size < int(req.MinBytes) && !now && req.MaxWaitMillis > 0 && len(targets) > 0 {
-		s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), time.Duration(req.MaxWaitMillis)*time.Millisecond)
+		s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), s.maxWait(req.MaxWaitMillis))
 		resp.Done()
 		size, _ = s.readAll(resp, targets, limit)
 	}
@@ -62,6 +62,16 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 		}
 	}
 	return resp
+}
+
+// maxWait is how long a fetch may wait: what it asks for, but no longer than a
+// connection may be idle, so that one whose client is gone does not wait for weeks.
+func (s *Server) maxWait(ms int32) time.Duration {
+	wait := int64(ms)
+	if idle := s.cluster.Image().Config.ConnectionsMaxIdleMs; idle >= 0 {
+		wait = min(wait, idle)
+	}
+	return time.Duration(wait) * time.Millisecond
 }
 
 // fetchTargets finds the partitions asked for and makes room for them in resp.

@@ -17,9 +17,9 @@ func TestDecoding_CostsNoMoreThanIsCharged(t *testing.T) {
 	caps := wire.Caps{Produce: 100 << 20}
 	var worst float64
 	for _, a := range Registered() {
-		size := 1 << 17
+		size := 1 << 15
 		if a.Key == int16(kmsg.Produce) {
-			size = 1 << 20
+			size = 1 << 18
 		}
 		for _, v := range slices.Compact([]int16{a.MinVersion, lookup(a.Key).maxOldVersion(), a.MaxVersion}) {
 			for _, body := range hostileBodies(a.Key, v, size) {
@@ -55,7 +55,7 @@ func hostileBodies(key, version int16, size int) [][]byte {
 		for i := range plain {
 			plain[i] = fill
 		}
-		for at := 0; at < 24; at++ {
+		for at := 0; at < 16; at++ {
 			b := append([]byte(nil), plain...)
 			if req.IsFlexible() {
 				binary.PutUvarint(b[at:], uint64(size-at-8))
