@@ -189,7 +189,7 @@ func TestController_InternalTopics(t *testing.T) {
 		t.Errorf("asked again: %v, %v", again, err)
 	}
 	transactions, err := c.EnsureInternalTopic(context.Background(), TransactionTopic)
-	if err != nil || !transactions.Config.Compact() || transactions.Config.CompressionType != "uncompressed" {
+	if err != nil || !transactions.Config.Compact() || transactions.Set["compression.type"] != "uncompressed" {
 		t.Errorf("%+v, %v", transactions, err)
 	}
 }

@@ -26,16 +26,11 @@ type Broker struct {
 	MaxRequestPartitions     int32 // max.request.partition.size.limit
 
 	SocketRequestMaxBytes      int32
-	SocketSendBufferBytes      int32
-	SocketReceiveBufferBytes   int32
-	SocketListenBacklogSize    int32
+	QueuedMaxRequestBytes      int64 // over all connections; -1: no limit
 	MaxConnections             int32
 	MaxConnectionsPerIP        int32
 	ConnectionsMaxIdleMs       int64
 	FetchMaxBytes              int32
-	MaxIncrementalFetchSlots   int32 // max.incremental.fetch.session.cache.slots
-	RequestTimeoutMs           int32
-	ReplicaLagTimeMaxMs        int64
 	LogRetentionCheckMs        int64
 	LogFlushOffsetCheckpointMs int32
 	ProducerIDExpirationMs     int32
@@ -43,18 +38,13 @@ type Broker struct {
 	OffsetsTopicNumPartitions        int32
 	OffsetsTopicReplicationFactor    int16
 	OffsetsTopicSegmentBytes         int32
-	OffsetsTopicCompressionCodec     int32
 	OffsetsRetentionMinutes          int32
 	OffsetsRetentionCheckIntervalMs  int64
-	OffsetsLoadBufferSize            int32
-	OffsetsCommitTimeoutMs           int32
 	OffsetMetadataMaxBytes           int32
 	GroupInitialRebalanceDelayMs     int32
 	GroupMinSessionTimeoutMs         int32
 	GroupMaxSessionTimeoutMs         int32
 	GroupMaxSize                     int32
-	TransactionalIDExpirationMs      int32
-	TransactionMaxTimeoutMs          int32
 	TransactionStateLogNumPartitions int32
 	TransactionStateLogReplication   int16
 	TransactionStateLogSegmentBytes  int32

@@ -51,11 +51,11 @@ func TestNewBroker_Synonyms(t *testing.T) {
 			t.Errorf("%s: retention.ms is %d, want %d", c.set, b.Topic.RetentionMs, c.want)
 		}
 	}
-	b, err := NewBroker(pairs(t, "log.roll.hours=2 log.roll.jitter.hours=1 log.flush.scheduler.interval.ms=500 broker.id=7 log.dir=/d"))
+	b, err := NewBroker(pairs(t, "log.roll.hours=2 log.flush.scheduler.interval.ms=500 broker.id=7 log.dir=/d"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.Topic.SegmentMs != 7200000 || b.Topic.SegmentJitterMs != 3600000 || b.Topic.FlushMs != 500 || b.NodeID != 7 || !slices.Equal(b.LogDirs, []string{"/d"}) {
+	if b.Topic.SegmentMs != 7200000 || b.Topic.FlushMs != 500 || b.NodeID != 7 || !slices.Equal(b.LogDirs, []string{"/d"}) {
 		t.Errorf("through synonyms: %+v", b)
 	}
 }

@@ -31,21 +31,18 @@ var groupCoordinatorDefs = []Def{
 	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", rule: atLeast(0),
 		Doc:  "How long the text may be that a client stores with an offset.",
 		bind: func(b *Broker) any { return &b.OffsetMetadataMaxBytes }},
-	{Name: "offsets.commit.timeout.ms", Type: Int, Default: "5000", rule: atLeast(1),
-		Doc:  "How long a commit of offsets waits for its record to be safe.",
-		bind: func(b *Broker) any { return &b.OffsetsCommitTimeoutMs }},
-	{Name: "offsets.load.buffer.size", Type: Int, Default: "5242880", rule: atLeast(1),
-		Doc:  "How many bytes at a time are read when groups are loaded.",
-		bind: func(b *Broker) any { return &b.OffsetsLoadBufferSize }},
+	{Name: "offsets.commit.timeout.ms", Type: Int, Default: "5000", rule: atLeast(1), Ignored: true,
+		Doc: "How long a commit of offsets waits for its record to be safe."},
+	{Name: "offsets.load.buffer.size", Type: Int, Default: "5242880", rule: atLeast(1), Ignored: true,
+		Doc: "How many bytes at a time are read when groups are loaded."},
 	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", rule: atLeast(1),
 		Doc:  "How often it is looked for offsets to forget.",
 		bind: func(b *Broker) any { return &b.OffsetsRetentionCheckIntervalMs }},
 	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", rule: atLeast(1),
 		Doc:  "How long the offsets of a group without members are kept.",
 		bind: func(b *Broker) any { return &b.OffsetsRetentionMinutes }},
-	{Name: "offsets.topic.compression.codec", Type: Int, Default: "0", rule: between(0, 4),
-		Doc:  "How __consumer_offsets is compressed: 0 not, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
-		bind: func(b *Broker) any { return &b.OffsetsTopicCompressionCodec }},
+	{Name: "offsets.topic.compression.codec", Type: Int, Default: "0", rule: between(0, 4), Ignored: true,
+		Doc: "How __consumer_offsets is compressed: 0 not, 1 gzip, 2 snappy, 3 lz4, 4 zstd."},
 	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", rule: atLeast(1),
 		Doc:  "How many partitions __consumer_offsets gets when it is created.",
 		bind: func(b *Broker) any { return &b.OffsetsTopicNumPartitions }},
@@ -59,9 +56,8 @@ var groupCoordinatorDefs = []Def{
 
 // transactionDefs are about transactional producers.
 var transactionDefs = []Def{
-	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", rule: atLeast(1),
-		Doc:  "The longest timeout that a transactional producer may ask for.",
-		bind: func(b *Broker) any { return &b.TransactionMaxTimeoutMs }},
+	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", rule: atLeast(1), Ignored: true,
+		Doc: "The longest timeout that a transactional producer may ask for."},
 	{Name: "transaction.state.log.min.isr", Type: Int, Default: "1", rule: atLeast(1),
 		Doc:  "The min.insync.replicas of __transaction_state. Kafka's own default is 2.",
 		bind: func(b *Broker) any { return &b.TransactionStateLogMinISR }},
@@ -74,9 +70,8 @@ var transactionDefs = []Def{
 	{Name: "transaction.state.log.segment.bytes", Type: Int, Default: "104857600", rule: atLeast(1),
 		Doc:  "The segment.bytes of __transaction_state.",
 		bind: func(b *Broker) any { return &b.TransactionStateLogSegmentBytes }},
-	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", rule: atLeast(1),
-		Doc:  "How long a transactional id is remembered that is not used.",
-		bind: func(b *Broker) any { return &b.TransactionalIDExpirationMs }},
+	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", rule: atLeast(1), Ignored: true,
+		Doc: "How long a transactional id is remembered that is not used."},
 }
 
 // groupDefs are the settings of one consumer group.
@@ -120,5 +115,5 @@ var ignoredDefs = []Def{
 }
 
 func ignored(name string, t Type, value string, u Update, doc string) Def {
-	return Def{Name: name, Type: t, Default: value, Null: value == "" && t == String, Update: u, Ignored: true, Doc: doc + " Accepted and reported, without effect here."}
+	return Def{Name: name, Type: t, Default: value, Null: value == "" && t == String, Update: u, Ignored: true, Doc: doc}
 }

@@ -119,6 +119,9 @@ func (d *Def) Allowed() string {
 	return "a number of type " + d.Type.String()
 }
 
+// withoutEffect ends the documentation of an ignored setting.
+const withoutEffect = " Accepted and reported, without effect here."
+
 var (
 	defs   [3][]*Def
 	byName [3]map[string]*Def
@@ -130,6 +133,9 @@ func init() {
 		for i := range list {
 			d := &list[i]
 			d.level = Level(level)
+			if d.Ignored {
+				d.Doc += withoutEffect
+			}
 			if d.level != BrokerLevel {
 				d.Update = PerBroker
 			}

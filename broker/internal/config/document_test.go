@@ -45,7 +45,8 @@ unknown name or a bad value is refused with what is allowed. Written by a test f
 		{"Broker", "", BrokerLevel, false},
 		{"Topic", "Each has a broker setting as its default, named in brackets.", TopicLevel, false},
 		{"Group", "Of one consumer group.", GroupLevel, false},
-		{"Without effect", "Kafka's settings for what works otherwise here: accepted, reported by DescribeConfigs, and named in the log at the start.", BrokerLevel, true},
+		{"Without effect", "Kafka's settings for what works otherwise here, or not yet: accepted, reported by DescribeConfigs, and named in the log at the start.", BrokerLevel, true},
+		{"Without effect: topic", "The same, of topics.", TopicLevel, true},
 	} {
 		fmt.Fprintf(&b, "## %s\n\n", section.title)
 		if section.intro != "" {
@@ -62,7 +63,7 @@ unknown name or a bad value is refused with what is allowed. Written by a test f
 			}
 			doc := d.Doc
 			if section.ignored {
-				doc = strings.TrimSuffix(doc, " Accepted and reported, without effect here.")
+				doc = strings.TrimSuffix(doc, withoutEffect)
 			}
 			if d.rule.allowed != "" {
 				doc += " Allowed: " + d.rule.allowed + "."

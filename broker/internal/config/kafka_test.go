@@ -12,6 +12,7 @@ var different = map[string]string{
 	"log.flush.interval.messages": "acknowledged means on disk",
 	"listeners":                   "loopback unless told otherwise",
 	"log.dir":                     "not /tmp",
+	"queued.max.request.bytes":    "a bound by default: many connections must not add up to all memory",
 	"node.id":                     "1 rather than required",
 	"controller.listener.names":   "required there",
 

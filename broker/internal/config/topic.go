@@ -3,8 +3,7 @@ package config
 // Topic holds the settings of one topic, resolved through all layers. Fields
 // carry Kafka's names; the unit is in the name. It is read-only once made.
 type Topic struct {
-	CleanupPolicy   []string // delete, compact, both or none
-	CompressionType string   // producer (as it came), uncompressed, gzip, snappy, lz4 or zstd
+	CleanupPolicy []string // delete, compact, both or none
 
 	MaxMessageBytes   int32 // a batch larger than this is refused
 	MinInsyncReplicas int32
@@ -14,11 +13,8 @@ type Topic struct {
 
 	SegmentBytes       int32
 	SegmentMs          int64
-	SegmentJitterMs    int64
 	SegmentIndexBytes  int32
 	IndexIntervalBytes int32
-	FileDeleteDelayMs  int64
-	Preallocate        bool
 
 	FlushMessages int64 // fsync before the ack of every n-th record; 1: of every record
 	FlushMs       int64
@@ -27,16 +23,8 @@ type Topic struct {
 	MessageTimestampBeforeMaxMs int64
 	MessageTimestampAfterMaxMs  int64
 
-	DeleteRetentionMs       int64
-	MinCompactionLagMs      int64
-	MaxCompactionLagMs      int64
-	MinCleanableDirtyRatio  float64
-	CompressionGzipLevel    int32
-	CompressionLz4Level     int32
-	CompressionZstdLevel    int32
-	UncleanLeaderElection   bool
-	LeaderThrottledReplicas []string
-	FollowerThrottled       []string
+	MinCompactionLagMs int64
+	MaxCompactionLagMs int64
 
 	internalSegmentBytes int32
 }
