@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -158,18 +159,38 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	if err := stopOrphan(ctx, c, s.cluster); err != nil {
 		return nil, err
 	}
-	if s.port = c.Port; s.port == 0 {
-		if s.port, err = freePort(); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.launch(); err != nil {
-		return nil, err
-	}
-	if err := s.waitReady(ctx); err != nil {
+	if err := s.serve(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// serve starts the server on its port. Where we pick the port, another program may be
+// faster to take it; then it is tried with another one.
+func (s *Server) serve(ctx context.Context) error {
+	if s.config.Port != 0 {
+		if !isFree(s.config.Port) {
+			return fmt.Errorf("port %d is taken, postgres cannot listen there", s.config.Port)
+		}
+		s.port = s.config.Port
+		if err := s.launch(); err != nil {
+			return err
+		}
+		return s.waitReady(ctx)
+	}
+	for attempt := 1; ; attempt++ {
+		var err error
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		if err := s.launch(); err != nil {
+			return err
+		}
+		err = s.waitReady(ctx)
+		if err == nil || attempt == portAttempts || s.running() || isFree(s.port) {
+			return err
+		}
+	}
 }
 
 // binaries returns the folder to run from.
@@ -263,15 +284,25 @@ func (s *Server) waitReady(ctx context.Context) error {
 	}
 }
 
-// freePort returns a port that is free now and lies below the range that the system
-// hands to outgoing connections.
+// Ports are picked below the range that systems hand to outgoing connections.
+const (
+	firstPort    = 15433
+	lastPort     = 31999
+	portAttempts = 5
+)
+
+// freePort returns a port that is free now.
 func freePort() (int, error) {
-	const first, last = 15432, 15932
-	for port := first; port <= last; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
+	const tries = 100
+	for range tries {
+		if port := firstPort + mathrand.IntN(lastPort-firstPort+1); isFree(port) {
+			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no port from %d to %d is free for postgres", first, last)
+	return 0, fmt.Errorf("found no free port between %d and %d for postgres", firstPort, lastPort)
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+	return err == nil && l.Close() == nil
 }

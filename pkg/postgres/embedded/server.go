@@ -68,10 +68,22 @@ func (s *Server) Err() error {
 	}
 }
 
+// running tells whether the process has been started and has not ended.
+func (s *Server) running() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // launch starts the process.
 func (s *Server) launch() error {
 	var output io.Writer = s.config.Output
-	if output == nil {
+	if s.log != nil {
+		output = s.log
+	} else if output == nil {
 		f, err := os.OpenFile(filepath.Join(s.config.DataDir, logName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 		if err != nil {
 			return err
@@ -86,22 +98,25 @@ func (s *Server) launch() error {
 	detach(s.cmd, s.user)
 	s.stopping, s.done = make(chan struct{}), make(chan struct{})
 
+	cmd, done := s.cmd, s.done
 	started := make(chan error, 1)
 	go func() {
 		// The thread that starts the child stays until the child has ended: see
 		// endWithParent.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		if err := s.cmd.Start(); err != nil {
+		if err := cmd.Start(); err != nil {
+			close(done)
 			started <- err
 			return
 		}
 		started <- nil
-		s.exit = s.cmd.Wait()
-		if s.exit == nil {
-			s.exit = errors.New("exit status 0")
+		exit := cmd.Wait()
+		if exit == nil {
+			exit = errors.New("exit status 0")
 		}
-		close(s.done)
+		s.exit = exit
+		close(done)
 	}()
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", s.cmd.Path, err)
@@ -126,7 +141,7 @@ func flags(layers ...map[string]string) []string {
 // called twice.
 func (s *Server) Stop() error {
 	s.stopOnce.Do(func() {
-		if s.done == nil { // never launched
+		if s.cmd == nil || s.cmd.Process == nil { // never launched
 			s.closeFiles()
 			return
 		}
