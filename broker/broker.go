@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -47,6 +48,9 @@ type Config struct {
 	Settings map[string]string
 	// Log is where the broker tells what happens; nil is slog.Default().
 	Log *slog.Logger
+	// StallTimeout is how long a half request, or an answer that nobody takes, is waited
+	// for without a byte moving, until the connection is closed; 0 is half a minute.
+	StallTimeout time.Duration
 	// FS is where the data folder is, for tests inside this module; nil is the operating system.
 	FS vfs.FS
 }
@@ -108,9 +112,18 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 		Cluster: b.cluster, Replicas: b.replicas, Groups: b.groups,
 		ClusterID: b.dir.ClusterID(), NodeID: b.settings.NodeID,
 		Log: b.log, Metrics: server.NewMetrics(b.registry),
+		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout,
 	})
 	b.registerMetrics()
 	return b, nil
+}
+
+// queuedBytes is queued.max.request.bytes.
+func queuedBytes(s *config.Broker) int64 {
+	if s.QueuedMaxRequestBytes < 0 {
+		return math.MaxInt64
+	}
+	return s.QueuedMaxRequestBytes
 }
 
 // Validate tells what is wrong with cfg without opening anything.

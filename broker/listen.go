@@ -68,6 +68,9 @@ func resolve(cfg Config) (*config.Broker, error) {
 					name += strconv.Itoa(i + 1)
 				}
 			}
+			if host, port, _ := net.SplitHostPort(l.Address); l.Advertise == "" && isWildcard(host) {
+				return nil, fmt.Errorf("clients cannot connect to %s; say how they can reach this listener, as in %s,advertise=localhost:%s", host, l.Address, port)
+			}
 			bind = append(bind, name+"://"+l.Address)
 			advertise = append(advertise, name+"://"+orElse(l.Advertise, l.Address))
 		}
@@ -78,16 +81,7 @@ func resolve(cfg Config) (*config.Broker, error) {
 		delete(settings, "log.dir")
 		settings["log.dirs"] = cfg.DataDir
 	}
-	b, err := config.NewBroker(settings)
-	if err != nil {
-		return nil, err
-	}
-	for _, l := range b.Listeners {
-		if a := advertisedFor(b, l.Name); isWildcard(a.Host) {
-			return nil, fmt.Errorf("listener %s: clients cannot connect to %s; say how they can reach it, as in %s,advertise=localhost:%d", l, a.Host, l.Address(), l.Port)
-		}
-	}
-	return b, nil
+	return config.NewBroker(settings)
 }
 
 func orElse(s, other string) string {

@@ -89,6 +89,9 @@ func Run(ctx context.Context, o Options, log *slog.Logger) error {
 	}
 	tuneMemory()
 	b, err := broker.Open(ctx, cfg)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to stop before it was open
+	}
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"millrace/broker"
 	"millrace/broker/internal/vfs"
@@ -26,13 +27,14 @@ type Broker struct {
 	Addr string // host:port, the same after Restart
 	HTTP string // host:port of /metrics and the like, with WithHTTP
 
-	t    testing.TB
-	cfg  broker.Config
-	mem  *vfs.Mem // the file system, with InMemory
-	mu   sync.Mutex
-	now  *broker.Broker
-	stop context.CancelFunc
-	done chan error
+	t       testing.TB
+	cfg     broker.Config
+	mem     *vfs.Mem // the file system, with InMemory
+	mayFail bool     // Failed was called
+	mu      sync.Mutex
+	now     *broker.Broker
+	stop    context.CancelFunc
+	done    chan error
 }
 
 // Option changes how a broker is started.
@@ -62,6 +64,14 @@ func WithListen(listen string) Option {
 
 // WithLog sends the broker's log to log. Otherwise errors fail nothing and are dropped.
 func WithLog(log *slog.Logger) Option { return func(b *Broker) { b.cfg.Log = log } }
+
+// WithStallTimeout closes connections that stop in the middle of a request sooner than half a minute.
+func WithStallTimeout(d time.Duration) Option { return func(b *Broker) { b.cfg.StallTimeout = d } }
+
+// WithFS keeps the data in a file system of the caller's, in the folder "data".
+func WithFS(fsys vfs.FS) Option {
+	return func(b *Broker) { b.cfg.FS, b.cfg.DataDir = fsys, "data" }
+}
 
 // InMemory keeps the data in memory. Kill then loses what was not synced, as a power cut does.
 func InMemory() Option { return func(b *Broker) { b.mem = vfs.NewMem() } }
@@ -136,9 +146,20 @@ func (b *Broker) Stop() {
 		return
 	}
 	stop()
-	if err := <-done; err != nil {
+	if err := <-done; err != nil && !b.mayFail {
 		b.t.Errorf("stop broker: %v", err)
 	}
+}
+
+// Failed waits until the broker ends by itself and returns why.
+func (b *Broker) Failed() error {
+	b.mu.Lock()
+	b.mayFail = true
+	done := b.done
+	b.mu.Unlock()
+	err := <-done
+	done <- err // for Stop
+	return err
 }
 
 // Kill ends the broker as a power cut does: nothing is finished or written any

@@ -48,12 +48,16 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 		return resp
 	}
 	targets := s.fetchTargets(r, req, resp)
-	limit := int(min(req.MaxBytes, s.cluster.Image().Config.FetchMaxBytes))
+	limit := s.fetchLimit(req.MaxBytes)
 	size, now := s.readAll(resp, targets, limit)
 	if size < int(req.MinBytes) && !now && req.MaxWaitMillis > 0 && len(targets) > 0 {
 		s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), s.maxWait(req.MaxWaitMillis))
 		resp.Done()
 		size, _ = s.readAll(resp, targets, limit)
+	}
+	if size > 0 {
+		s.fetched.Add(int64(size))
+		resp.Release = append(resp.Release, func() { s.fetched.Add(int64(-size)) })
 	}
 	s.metrics.recordBytesOut.Add(float64(size))
 	for i := range resp.Topics {
@@ -62,6 +66,12 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 		}
 	}
 	return resp
+}
+
+// fetchLimit is how many bytes one answer may have.
+func (s *Server) fetchLimit(asked int32) int {
+	limit := int64(min(asked, s.cluster.Image().Config.FetchMaxBytes))
+	return int(min(limit, max(fetchedMax-s.fetched.Load(), fetchedLow)))
 }
 
 // maxWait is how long a fetch may wait: what it asks for, but no longer than a

@@ -33,6 +33,9 @@ type hangUp struct {
 	reason string
 }
 
+// errDeaf is returned when a client takes none of its answer for the stall time.
+var errDeaf = errors.New("client does not take its answer")
+
 // errQuiet ends a connection without a log line.
 var errQuiet = errors.New("connection ends")
 
@@ -140,7 +143,7 @@ func (c *conn) quiet(err error) bool {
 	if c.stopped.Load() || c.server.draining.Err() != nil || errors.Is(err, errQuiet) {
 		return true
 	}
-	if errors.Is(err, wire.ErrHalfRequest) {
+	if errors.Is(err, wire.ErrHalfRequest) || errors.Is(err, errDeaf) {
 		return false
 	}
 	var op *net.OpError
@@ -290,9 +293,12 @@ func (c *conn) write(parts net.Buffers) error {
 			return nil
 		}
 		var timeout interface{ Timeout() bool }
-		if n > 0 && errors.As(err, &timeout) && timeout.Timeout() {
-			continue
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			if n > 0 {
+				continue
+			}
+			return fmt.Errorf("%w: %w", errDeaf, err)
 		}
-		return fmt.Errorf("answer cannot be written: %w", err)
+		return err
 	}
 }

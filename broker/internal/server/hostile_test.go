@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -225,4 +226,43 @@ func TestListeners_AdvertiseTheirOwnAddress(t *testing.T) {
 		}
 	}
 	_ = b
+}
+
+func TestHalfARequest_IsClosedByADeadline(t *testing.T) {
+	t.Parallel()
+	var lines logLines
+	b := brokertest.Start(t, brokertest.WithStallTimeout(50*time.Millisecond), brokertest.WithLog(lines.logger()))
+	for _, sent := range [][]byte{{0}, {0, 0, 0, 9, 0}, head(5000, 0, 9), append(head(5000, 0, 9), make([]byte, 4000)...)} {
+		c := dialBroker(t, b)
+		c.write(sent)
+		c.closed()
+	}
+	// Who takes no answers is closed as well, and does not hold up others.
+	deaf := dialBroker(t, b)
+	id := deaf.createTopic("orders", 1)
+	for range 20 {
+		deaf.produce(9, "orders", id, -1, batch(t, 20_000))
+	}
+	var out []byte
+	for i := range 100 {
+		req := fetchRequest("orders", id, 0, 0)
+		req.Topics[0].Partitions[0].PartitionMaxBytes = 50 << 20
+		req.SetVersion(12)
+		out = append(out, kmsg.NewRequestFormatter().AppendRequest(nil, req, int32(i))...)
+	}
+	deaf.write(out)
+	for end := time.Now().Add(20 * time.Second); len(lines.warnings()) < 5; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("logged: %q", lines.warnings())
+		}
+	}
+	b.Stop()
+	for _, l := range lines.warnings()[:4] {
+		if !strings.Contains(l, "half a request and silence") {
+			t.Errorf("logged: %q", l)
+		}
+	}
+	if l := lines.warnings()[4]; !strings.Contains(l, "does not take its answer") {
+		t.Errorf("logged: %q", l)
+	}
 }

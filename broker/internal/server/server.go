@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/broker/internal/cluster"
@@ -36,17 +37,22 @@ type Options struct {
 	Metrics   *Metrics
 
 	// QueuedBytes bounds the requests in memory over all connections
-	// (queued.max.request.bytes); 0 is DefaultQueuedBytes.
+	// (queued.max.request.bytes).
 	QueuedBytes int64
 	// StallTimeout is how long a half request or an answer that nobody takes is
 	// waited for without a byte moving; 0 is DefaultStallTimeout.
 	StallTimeout time.Duration
 }
 
-// The defaults of Options. Kafka has no bound for either.
+// DefaultStallTimeout is Options.StallTimeout where none is given. Kafka waits
+// for connections.max.idle.ms.
+const DefaultStallTimeout = 30 * time.Second
+
+// fetchedMax bounds the records that fetches hold in memory while they are
+// written. Beyond it a fetch gets at most fetchedLow bytes, so that it goes on.
 const (
-	DefaultQueuedBytes  = 256 << 20
-	DefaultStallTimeout = 30 * time.Second
+	fetchedMax = 256 << 20
+	fetchedLow = 1 << 20
 )
 
 // Server serves connections. Handlers read its fields and never change them.
@@ -60,6 +66,7 @@ type Server struct {
 	metrics   *Metrics
 	budget    *wire.Budget
 	stall     time.Duration
+	fetched   atomic.Int64 // bytes of records on their way to consumers
 
 	// draining ends when Shutdown begins: long polls answer with what they have.
 	// closing ends when requests in hand are not waited for any more.
@@ -77,9 +84,6 @@ type Server struct {
 
 // New returns a server that serves what Serve is given.
 func New(o Options) *Server {
-	if o.QueuedBytes == 0 {
-		o.QueuedBytes = DefaultQueuedBytes
-	}
 	if o.StallTimeout == 0 {
 		o.StallTimeout = DefaultStallTimeout
 	}
