@@ -19,9 +19,6 @@ import (
 type Config struct {
 	// DrainTimeout is how long what is in hand may take once the service is told to stop.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT" envDefault:"10s"`
-	// TraceRelation says how the span of processing a message relates to the span
-	// that created it: child+link makes one trace of an order's whole way.
-	TraceRelation string `env:"TRACE_RELATION" envDefault:"child+link"`
 	// InboxKeep is how long the ids of processed messages are kept. It has to be
 	// longer than the topics keep their messages.
 	InboxKeep time.Duration `env:"INBOX_KEEP" envDefault:"192h"`
@@ -40,9 +37,6 @@ type Config struct {
 func (c Config) Validate() error {
 	if c.DrainTimeout <= 0 || c.DrainTimeout > time.Minute {
 		return Invalid("DRAIN_TIMEOUT", c.DrainTimeout, "a duration above 0 and up to 1m, as 10s")
-	}
-	if r := messaging.TraceRelation(c.TraceRelation); r != messaging.ChildAndLink && r != messaging.LinkOnly {
-		return Invalid("TRACE_RELATION", c.TraceRelation, "child+link or link")
 	}
 	if c.InboxKeep < time.Hour {
 		return Invalid("INBOX_KEEP", c.InboxKeep, "a duration from 1h, longer than the topics keep messages")

@@ -77,8 +77,8 @@ type Parts struct {
 func (e *Env) Consumer(group string) (*messaging.Consumer, error) {
 	return messaging.NewConsumer(messaging.ConsumerConfig{
 		Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
-		DrainTimeout: e.Config.DrainTimeout, Trace: messaging.TraceRelation(e.Config.TraceRelation),
-		Logger: e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
+		DrainTimeout: e.Config.DrainTimeout,
+		Logger:       e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
 	})
 }
 
