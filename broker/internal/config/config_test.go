@@ -273,16 +273,17 @@ func TestDescribe_Synonyms(t *testing.T) {
 	} {
 		i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.Def.Name == c.name })
 		e := c.entries[i]
-		got := e.Value
+		value := e.Value
 		if e.Null {
-			got = "null"
+			value = "null"
 		}
-		got += " from " + strconv.Itoa(int(e.Source))
-		for n, v := range e.Values {
-			if n == 0 {
-				got += ":"
-			}
-			got += " " + strconv.Itoa(int(v.Source)) + ":" + v.Name + "=" + v.Value
+		var layers []string
+		for _, v := range e.Values {
+			layers = append(layers, strconv.Itoa(int(v.Source))+":"+v.Name+"="+v.Value)
+		}
+		got := value + " from " + strconv.Itoa(int(e.Source))
+		if layers != nil {
+			got += ": " + strings.Join(layers, " ")
 		}
 		if got != c.want {
 			t.Errorf("%s is %s\nwant %s", c.name, got, c.want)

@@ -43,7 +43,7 @@ func (s *Server) refusal(err error, doing, topic string) (int16, *string) {
 	}
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
-			if r.err == cluster.ErrUnavailable {
+			if r.code == kerr.KafkaStorageError { // ours, not the client's
 				s.log.Error("request failed", "doing", doing, "topic", topic, "error", err)
 				return r.code.Code, &r.code.Description
 			}
@@ -52,7 +52,7 @@ func (s *Server) refusal(err error, doing, topic string) (int16, *string) {
 		}
 	}
 	code := s.codeOf(err, doing, topic, -1)
-	return code, &kerr.ErrorForCode(code).(*kerr.Error).Description
+	return code, &kerr.TypedErrorForCode(code).Description
 }
 
 // duplicates returns the keys that stand in a list more than once.

@@ -34,7 +34,9 @@ func TestAdmin_Ours(t *testing.T) {
 }
 
 func runAdmin(t *testing.T, folder string) {
+	t.Helper()
 	datadriven.Walk(t, folder, func(t *testing.T, path string) {
+		t.Helper()
 		s := &adminScenario{conn: dialPeer(t), ids: map[string][16]byte{}}
 		datadriven.RunTest(t, path, s.run)
 	})
@@ -150,7 +152,9 @@ func (s *adminScenario) run(t *testing.T, d *datadriven.TestData) string {
 func (s *adminScenario) send(req kmsg.Request) (kmsg.Response, error) {
 	s.correlation++
 	frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("scenario")).AppendRequest(nil, req, s.correlation)
-	s.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if err := s.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return nil, err
+	}
 	if _, err := s.conn.Write(frame); err != nil {
 		return nil, err
 	}
@@ -373,7 +377,7 @@ func codeName(c int16) string {
 	if c == 0 {
 		return "ok"
 	}
-	if e, ok := kerr.ErrorForCode(c).(*kerr.Error); ok {
+	if e := kerr.TypedErrorForCode(c); e != nil {
 		return e.Message
 	}
 	return fmt.Sprint(c)
