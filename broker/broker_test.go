@@ -157,7 +157,7 @@ func TestRun_EndsWhenTheDiskFails(t *testing.T) {
 	})
 	b := brokertest.Start(t, brokertest.WithFS(fsys))
 	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.AllowAutoTopicCreation(), kgo.RecordRetries(1), kgo.DisableIdempotentWrite(),
-		kgo.ProduceRequestTimeout(5*time.Second), kgo.RecordDeliveryTimeout(5*time.Second))
+		kgo.ProduceRequestTimeout(time.Second), kgo.RecordDeliveryTimeout(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
