@@ -24,6 +24,7 @@ const (
 	attrOutcome   = "millrace.outcome"
 	attrQueue     = "millrace.queue_ms"
 	attrMailKind  = "mail.kind"
+	attrQuery     = "db.query.text"
 	attrStatus    = "http.response.status_code"
 	attrMethod    = "http.request.method"
 )
@@ -51,6 +52,10 @@ func newNode(s *span.Span) *Node {
 		if outcome := s.Attrs[attrOutcome]; outcome != "" && outcome != "ok" {
 			n.Notes = append(n.Notes, strings.ReplaceAll(outcome, "_", " "))
 		}
+	case Statement:
+		if text := strings.Join(strings.Fields(s.Attrs[attrQuery]), " "); text != "" {
+			n.Title = shorten(text)
+		}
 	case Mail:
 		n.Title = "e-mail"
 		if kind := s.Attrs[attrMailKind]; kind != "" {
@@ -58,6 +63,15 @@ func newNode(s *span.Span) *Node {
 		}
 	}
 	return n
+}
+
+// shorten cuts a long statement.
+func shorten(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
 }
 
 // attempts is how many tries a group needed.
@@ -114,15 +128,11 @@ func foldStatements(children []*Node, o Options) []*Node {
 		fold.Error = cmp.Or(fold.Error, s.Error)
 	}
 	fold.Duration = end.Sub(fold.Start)
-	what := "statement"
-	if len(statements) > 1 {
-		what = "statements"
-	}
 	fold.Title = "database"
 	if transaction {
 		fold.Title = "database transaction"
 	}
-	fold.Notes = []string{fmt.Sprintf("%d %s", len(statements), what)}
+	fold.Notes = []string{count(countStatements(statements), "statement"), count(len(statements), "round trip")}
 	if o.All {
 		fold.Children = statements
 	}
@@ -131,10 +141,32 @@ func foldStatements(children []*Node, o Options) []*Node {
 	return rest
 }
 
+// countStatements counts the statements that do something: a batch is none
+// itself, and the begin and the end of a transaction do not count.
+func countStatements(nodes []*Node) int {
+	n := 0
+	for _, s := range nodes {
+		switch below := countStatements(s.Children); {
+		case len(s.Children) > 0:
+			n += below
+		case s.Span.Name != "BEGIN" && s.Span.Name != "COMMIT":
+			n++
+		}
+	}
+	return n
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
 // opensTransaction looks for a BEGIN, or a batch: one round trip, one
 // transaction (postgresql.org/docs/current/protocol-flow.html, pipelining).
 func opensTransaction(s *span.Span) bool {
-	text := strings.ToLower(cmp.Or(s.Attrs["db.query.text"], s.Attrs["db.statement"], s.Name))
+	text := strings.ToLower(cmp.Or(s.Attrs[attrQuery], s.Attrs["db.statement"], s.Name))
 	name := strings.ToLower(s.Name)
 	return strings.HasPrefix(text, "begin") || strings.HasPrefix(name, "batch")
 }

@@ -175,7 +175,9 @@ func finish(n *Node, o Options) {
 	addWaits(n)
 	sortByStart(n.Children)
 	noteRepeats(n.Children)
-	n.Children = foldStatements(n.Children, o)
+	if n.Kind != Database && n.Kind != Statement {
+		n.Children = foldStatements(n.Children, o)
+	}
 	for _, child := range n.Children {
 		finish(child, o)
 	}
