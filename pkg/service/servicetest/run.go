@@ -144,6 +144,17 @@ func Publish(t testing.TB, c messaging.Config, id string, e events.Event) {
 	for name, value := range events.Headers(e) {
 		record.Headers = append(record.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
+	produce(t, c, record)
+}
+
+// PublishRaw publishes what need not be an event, as a foreign producer would.
+func PublishRaw(t testing.TB, c messaging.Config, topic, key string, value []byte) {
+	t.Helper()
+	produce(t, c, &kgo.Record{Topic: topic, Key: []byte(key), Value: value})
+}
+
+func produce(t testing.TB, c messaging.Config, record *kgo.Record) {
+	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers...))
 	if err != nil {
 		t.Fatal(err)

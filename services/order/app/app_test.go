@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,10 +146,14 @@ func TestRun_ImpossibleOutcomesBecomeDeadLetters(t *testing.T) {
 	s.Answers("/orders/"+o.OrderID, http.StatusOK, `"status":"CONFIRMED"`)
 }
 
-// freePort returns a port that nobody listens on, below those that connections get.
+var nextPort atomic.Int64 // after the last one that freePort gave away
+
+// freePort returns a port that nobody listens on, below those that connections get,
+// and a different one each time.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for port := 20000 + os.Getpid()%5000; port < 32768; port++ {
+	nextPort.CompareAndSwap(0, int64(20000+os.Getpid()%8000))
+	for port := int(nextPort.Add(1)); port < 32768; port = int(nextPort.Add(1)) {
 		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
 			_ = l.Close()
 			return port
