@@ -9,7 +9,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Readme checks that the settings table of a README has exactly the variables of a
+// Readme checks that the table under the heading "## Settings" of a README has exactly the variables of a
 // config, in its order, with their defaults. config is a pointer to it. A row is
 //
 //	| `DRAIN_TIMEOUT` | `10s` | what it does |
@@ -21,8 +21,12 @@ func Readme(t *testing.T, path string, config any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, settings, found := strings.Cut(string(text), "\n## Settings\n")
+	if !found {
+		t.Fatalf("%s has no heading \"## Settings\"", path)
+	}
 	var got []string
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(settings) {
 		cells := strings.Split(line, "|")
 		if len(cells) >= 5 && strings.HasPrefix(strings.TrimSpace(cells[1]), "`") {
 			if strings.TrimSpace(cells[3]) == "" {
