@@ -136,7 +136,8 @@ func oneBitWrong(b record.Batch, expected record.Offset) bool {
 // bad batch begins, or from somewhere in it, up to the page's end.
 func pageLost(file vfs.File, position, intact int64, expected record.Offset) (bool, error) {
 	var page [diskPage]byte
-	for end := (position/diskPage + 1) * diskPage; end <= intact; end += diskPage {
+	// The intact batch may begin on the lost page with the zeros that its offset begins with anyway.
+	for end := (position/diskPage + 1) * diskPage; end < intact+8; end += diskPage {
 		start := max(position, end-diskPage)
 		part := page[:end-start]
 		if err := readFull(file, part, start); err != nil {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -14,73 +16,114 @@ import (
 	"millrace/broker/internal/vfs"
 )
 
-// FuzzPowerCut appends, checkpoints, rolls and reopens as the seed says, then takes the power away at some
-// moment. Invariants: the log opens again without complaint; every record that was acknowledged is there; what
-// is there is what was appended, in order; and a second power cut right after opening changes nothing.
+// outage takes the power away before one of the operations on files, and keeps what was promised by then.
+type outage struct {
+	mu       sync.Mutex
+	mem      *vfs.Mem
+	luck     *rand.Rand
+	left     int // operations until it happens
+	log      atomic.Pointer[Log]
+	promised int64
+	after    *vfs.Mem
+}
+
+func (o *outage) hook(op vfs.Op) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.left--; o.left == 0 {
+		o.happen()
+	}
+	if op.Kind == "sync" { // appends gather meanwhile
+		slow := o.luck.IntN(30)
+		o.mu.Unlock()
+		for range slow {
+			runtime.Gosched()
+		}
+		o.mu.Lock()
+	}
+	return nil
+}
+
+func (o *outage) happen() {
+	if l := o.log.Load(); l != nil {
+		o.promised = int64(l.SyncedOffset()) // before the cut is taken: it only grows
+	}
+	o.after = o.mem.PowerCut(o.luck)
+}
+
+// FuzzPowerCut appends, checkpoints, rolls, closes, crashes and reopens as the seed says; before some operation
+// on files the power goes. Invariants: the log opens again without complaint; every record that was
+// acknowledged is there; what is there is what was appended, in order, and is found by time; and a
+// second power cut right after opening changes nothing.
 func FuzzPowerCut(f *testing.F) {
-	for seed := range uint64(40) {
+	for seed := range uint64(150) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		luck := rand.New(rand.NewPCG(seed, 1))
 		mem := vfs.NewMem()
-		x := &fixture{t: t, fs: mem, config: DefaultLogConfig()}
-		x.config.SegmentBytes = 13_000 + luck.IntN(40_000)
+		cut := &outage{mem: mem, luck: rand.New(rand.NewPCG(seed, 2)), left: 1 + luck.IntN(400)}
+		x := &fixture{t: t, fs: vfs.Wrap(mem, cut.hook), config: DefaultLogConfig()}
+		x.config.SegmentBytes = 13_000 + luck.IntN(30_000)
 		x.config.IndexIntervalBytes = 100 + luck.IntN(2000)
+		calm := luck.IntN(2) == 0 // neither checkpoints nor stops
+		waits := 2 + luck.IntN(30)
+		big := 1 + luck.IntN(3000)
 		x.open()
 		defer func() { x.dir.Crash() }()
 		l := x.log()
+		cut.log.Store(l)
 		var want []string
-		var acked atomic.Int64
-		l.OnSynced(func(o record.Offset) { acked.Store(int64(o)) })
-		seq := int32(0)
-		for i := range 20 + luck.IntN(100) {
-			pad := strings.Repeat("x", luck.IntN(3000)*luck.IntN(2))
-			var b record.Builder
-			b.Idempotent, b.ProducerID, b.BaseSequence = true, 1, seq
+		var times []int64
+		for i := 0; cut.over() == nil; i++ {
+			b := record.Builder{Idempotent: true, ProducerID: 1, BaseSequence: int32(len(want))}
+			pad := strings.Repeat("x", luck.IntN(big)*luck.IntN(2))
 			for j := range 1 + luck.IntN(4) {
 				v := fmt.Sprintf("%d/%d %s", i, j, pad)
-				b.Add(int64(i), nil, []byte(v))
+				b.Add(epoch0.UnixMilli()+int64(i), nil, []byte(v))
 				want = append(want, v)
-				seq++
+				times = append(times, epoch0.UnixMilli()+int64(i))
 			}
 			built, err := b.Build()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if luck.IntN(3) == 0 {
-				x.append(l, built)
-			} else if _, err := l.Append(built, AppendOptions{LeaderEpoch: 0}); err != nil {
+			info, err := l.Append(built, AppendOptions{})
+			if err == nil && luck.IntN(waits) == 0 {
+				err = l.WaitSynced(t.Context(), info.Last+1)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
-			switch luck.IntN(12) {
-			case 0:
-				if err := x.dir.Checkpoint(); err != nil {
-					t.Fatal(err)
+			switch luck.IntN(24) {
+			case 0, 1:
+				if !calm {
+					err = x.dir.Checkpoint()
 				}
-			case 1:
-				if luck.IntN(2) == 0 {
-					x.dir.Crash()
-				} else if err := x.dir.Close(); err != nil {
-					t.Fatal(err)
+			case 2:
+				if luck.IntN(2) == 0 && !calm {
+					err = x.dir.Close()
 				}
+				x.dir.Crash()
 				x.open()
 				l = x.log()
+				cut.log.Store(l)
 				if int(l.EndOffset()) != len(want) {
 					t.Fatalf("kill -9 lost records: end %d, want %d", l.EndOffset(), len(want))
 				}
-				l.OnSynced(func(o record.Offset) { acked.Store(int64(o)) })
+			}
+			if err != nil {
+				t.Fatal(err)
 			}
 		}
-		promised := max(acked.Load(), int64(l.SyncedOffset()))
-		cut := mem.PowerCut(luck)
 		x.dir.Crash()
-		x.fs = cut
+		after := cut.over()
+		x.fs = after
 		x.open()
 		l = x.log()
 		end := int64(l.EndOffset())
-		if end < promised {
-			t.Fatalf("end %d after the power cut, %d were acknowledged", end, promised)
+		if end < cut.promised {
+			t.Fatalf("end %d after the power cut, %d were acknowledged", end, cut.promised)
 		}
 		check := func() {
 			t.Helper()
@@ -90,11 +133,19 @@ func FuzzPowerCut(f *testing.F) {
 			if ps := l.Producers(); end > 0 && (len(ps) != 1 || int64(ps[0].LastSequence) != end-1) {
 				t.Fatalf("producers %v, want sequence %d", ps, end-1)
 			}
+			for n := int64(0); n < end; n += 1 + end/10 {
+				at, err := l.OffsetForTime(times[n])
+				if first := slices.Index(times, times[n]); err != nil || int(at.Offset) != first {
+					t.Fatalf("offset for time of %d: %+v, want %d, %v", n, at, first, err)
+				}
+			}
+			if e, o := l.EpochEnd(0); end > 0 && (e != 0 || int64(o) != end) {
+				t.Fatalf("epoch 0 ends at %d, %d", e, o)
+			}
 		}
 		check()
-		cut = cut.PowerCut(nil)
 		x.dir.Crash()
-		x.fs = cut
+		x.fs = after.PowerCut(nil)
 		x.open()
 		l = x.log()
 		if int64(l.EndOffset()) != end {
@@ -102,6 +153,13 @@ func FuzzPowerCut(f *testing.F) {
 		}
 		check()
 	})
+}
+
+// over returns the file system after the outage, nil as long as there was none.
+func (o *outage) over() *vfs.Mem {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.after
 }
 
 // FuzzRecovery damages files of a crashed log: a cut or a flipped bit anywhere in a segment or index. Invariants:

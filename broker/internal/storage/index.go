@@ -113,29 +113,20 @@ func (x *index) sync() error {
 	return f.Sync()
 }
 
-// truncate keeps the first n entries.
+// truncate keeps the first n entries. They count as not synced: after kill -9 the file may hold what
+// only the operating system has.
 func (x *index) truncate(n int) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err := x.open(os.O_RDWR | os.O_CREATE); err != nil {
 		return err
 	}
-	x.pending = nil
+	x.pending, x.written, x.dirty = nil, n, true
 	size, err := x.file.Size()
 	if err != nil || size == int64(n*x.entrySize) {
-		x.written = n
 		return err
 	}
-	x.written, x.dirty = n, true
 	return x.file.Truncate(int64(n * x.entrySize))
-}
-
-// count is the number of entries.
-func (x *index) count() (int, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	err := x.open(os.O_RDWR)
-	return x.written + len(x.pending)/x.entrySize, err
 }
 
 // last finds the last entry for which ok is true; ok must be true up to some entry and false after.

@@ -136,7 +136,7 @@ func (w *walker) step(b record.Batch, at int64) error {
 		return fmt.Errorf("%w: offset %d, expected %d", errBadBatch, base, w.next)
 	}
 	w.resumed = false
-	if first {
+	if first { // it has its entries already
 		w.s.sinceIndex = len(b)
 	} else {
 		w.s.note(b, at, w.interval)
@@ -196,7 +196,7 @@ func (l *Log) recover(point record.Offset) error {
 // recoverSegment reads one segment and sets the end of the log behind it. stop tells that it was cut.
 func (l *Log) recoverSegment(i int, point record.Offset, c *LogConfig) (stop bool, err error) {
 	s := l.segments[i]
-	position, err := s.resume(point, true)
+	position, err := s.resume(point-1, true) // entries from the recovery point on were not synced with it
 	if err != nil {
 		return false, err
 	}
