@@ -22,6 +22,7 @@ func (l *instantLog) Append(context.Context, int32, []Record) error {
 func (*instantLog) Read(context.Context, int32, func(Record) error) error { return nil }
 
 func loadedForBench(b *testing.B, log Log) *Coordinator {
+	b.Helper()
 	loads := make(loadEvents, 50)
 	cfg := testConfig()
 	c := Start(cfg, log, loads)

@@ -163,7 +163,7 @@ func (c *Coordinator) watchRetention() {
 		case <-c.ctx.Done():
 			return
 		case <-t.C:
-			c.each(func(e *entry) { e.step(group.Expire{}) })
+			_ = c.each(func(e *entry) { e.step(group.Expire{}) })
 		}
 	}
 }

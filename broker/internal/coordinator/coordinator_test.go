@@ -3,7 +3,7 @@ package coordinator
 import (
 	"context"
 	"fmt"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -349,7 +349,10 @@ func TestCoordinator_NotVisibleBeforeDurable(t *testing.T) {
 
 func TestCoordinator_DiskFails(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ disk, client error }{
+	for _, tt := range []struct{
+		disk   error
+		client *kerr.Error
+	}{
 		{kerr.KafkaStorageError, kerr.NotCoordinator},
 		{fmt.Errorf("append: %w", kerr.NotEnoughReplicas), kerr.CoordinatorNotAvailable},
 		{kerr.MessageTooLarge, kerr.UnknownServerError},
@@ -567,7 +570,7 @@ func TestCoordinator_Stress(t *testing.T) {
 	for i := range 16 {
 		wg.Go(func() {
 			id := fmt.Sprint("g", i%5)
-			m := &consumer{c: c, group: id + "-members-" + fmt.Sprint(i)}
+			m := &consumer{c: c, group: id + "-members-" + strconv.Itoa(i)}
 			for n := range 30 {
 				if err := m.join(); err != nil {
 					t.Error(err)
@@ -589,32 +592,4 @@ func TestCoordinator_Stress(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func TestPartitionFor(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		id        string
-		hash      int32
-		partition int32
-	}{
-		{"", 0, 0},
-		{"a", 97, 47},
-		{"inventory-service", -1479039164, 14},
-		{"notification-service", 941430739, 39},
-		{"console-consumer-37803", 160456182, 32},
-		{"polygenelubricants", -2147483648, 0},
-		{"đơn-hàng", -1333186080, 30},
-		{"😀x", 54959989, 39},
-	} {
-		if got := javaHash(tt.id); got != tt.hash {
-			t.Errorf("%q: hash %d, Java's is %d", tt.id, got, tt.hash)
-		}
-		if got := partitionFor(tt.id, 50); got != tt.partition {
-			t.Errorf("%q: partition %d, Kafka's is %d", tt.id, got, tt.partition)
-		}
-	}
-	if got := partitionFor(strings.Repeat("z", 1000), 1); got != 0 {
-		t.Errorf("one partition: %d", got)
-	}
 }

@@ -19,11 +19,13 @@ import (
 // brackets is an event of the group. testdata/README has the commands.
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		t.Helper()
 		if !strings.HasSuffix(path, ".txt") {
 			t.Skip("not a scenario")
 		}
 		s := newScenario()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
 			return s.run(t, d)
 		})
 	})
@@ -80,6 +82,7 @@ func newScenario() *scenario {
 }
 
 func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
 	s.out.Reset()
 	lines := []string{d.Cmd}
 	for _, a := range d.CmdArgs {

@@ -32,7 +32,7 @@ func (s *Server) findCoordinator(r *Request, req *kmsg.FindCoordinatorRequest) k
 		resp.ErrorCode, resp.NodeID, resp.Host, resp.Port = c.ErrorCode, c.NodeID, c.Host, c.Port
 		message := "NONE"
 		if c.ErrorCode != 0 {
-			message = kerr.ErrorForCode(c.ErrorCode).(*kerr.Error).Description
+			message = kerr.TypedErrorForCode(c.ErrorCode).Description
 		}
 		resp.ErrorMessage = &message
 		return resp
