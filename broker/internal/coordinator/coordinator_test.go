@@ -349,7 +349,7 @@ func TestCoordinator_NotVisibleBeforeDurable(t *testing.T) {
 
 func TestCoordinator_DiskFails(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{
+	for _, tt := range []struct {
 		disk   error
 		client *kerr.Error
 	}{

@@ -126,6 +126,7 @@ func (s *scenario) client(name string) *client {
 }
 
 func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[string]string) {
+	t.Helper()
 	duration := func(v string) time.Duration {
 		d, err := time.ParseDuration(v)
 		if err != nil {

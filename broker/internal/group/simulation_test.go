@@ -95,6 +95,7 @@ type simCall struct {
 }
 
 func newSim(t *testing.T, seed uint64) *sim {
+	t.Helper()
 	s := &sim{
 		t: t, rand: rand.New(rand.NewPCG(seed, 1)), cfg: DefaultConfig(), now: time.Unix(1_000_000_000, 0),
 		calls: map[Ref]*simCall{}, owners: map[int32]map[int]string{},
