@@ -364,6 +364,7 @@ func BenchmarkRelay(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if err := postgres.InTx(ctx, pool, func(tx pgx.Tx) error {
