@@ -59,6 +59,8 @@ func FuzzPowerCut(f *testing.F) {
 	for seed := range uint64(150) {
 		f.Add(seed)
 	}
+	f.Add(uint64(346)) // these two lost index entries once
+	f.Add(uint64(397))
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		luck := rand.New(rand.NewPCG(seed, 1))
 		mem := vfs.NewMem()

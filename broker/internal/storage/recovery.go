@@ -153,8 +153,8 @@ func (w *walker) step(b record.Batch, at int64) error {
 func (l *Log) recover(point record.Offset) error {
 	c := l.config.Load()
 	first := 0
-	for first < len(l.segments)-1 && l.segments[first+1].base <= point {
-		first++
+	for first < len(l.segments)-1 && l.segments[first+1].base < point {
+		first++ // one that ends at the point may have been sealed after the checkpoint: it is among them
 	}
 	l.epochs = l.epochs.cutEnd(point)
 	for i := first; i < len(l.segments); i++ {
