@@ -96,8 +96,8 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 	if ignored := b.settings.Ignored(); len(ignored) > 0 {
 		b.log.Warn("settings without effect in this broker", "settings", ignored)
 	}
-	opened := b // a return of nil, err has taken b away when the deferred call runs
-	defer func() {
+	opened := b    // a return of nil, err has taken b away when the deferred call runs
+	defer func() { //nolint:contextcheck // closing is finished, whatever becomes of ctx
 		if err != nil {
 			opened.abandon()
 		}
@@ -162,14 +162,14 @@ func (b *Broker) openData(ctx context.Context) error {
 		return err
 	}
 	b.cluster.Subscribe(b.replicas.Apply)
-	b.groups = coordinator.Start(coordinatorConfig(s), &offsetsLog{b.cluster, b.replicas}, b.groupEvents())
+	b.groups = coordinator.Start(coordinatorConfig(s), &offsetsLog{b.cluster, b.replicas}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
 	b.cluster.Subscribe(forgetOffsets(b.groups))
 	return nil
 }
 
 // storageEvent logs what storage tells of, and has Run look when it is an error.
 func (b *Broker) storageEvent(e storage.Event) {
-	b.log.LogAttrs(context.Background(), e.Level, e.Message, e.Attrs...)
+	b.log.LogAttrs(context.Background(), e.Level, e.Message, e.Attrs...) //nolint:sloglint // storage does not log, its events are constant texts
 	if e.Level >= slog.LevelError {
 		select {
 		case b.offline <- struct{}{}:
@@ -201,7 +201,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	for _, l := range b.listeners {
-		wg.Go(func() {
+		wg.Go(func() { //nolint:contextcheck // requests end with Shutdown, which lets them finish
 			if err := b.server.Serve(l, l.as); err != nil {
 				b.log.Error("listener failed", "listener", l.as.Name, "error", err)
 			}
@@ -224,7 +224,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	if web != nil {
 		_ = web.Close()
 	}
-	if closeErr := b.Close(); err == nil {
+	if closeErr := b.Close(); err == nil { //nolint:contextcheck // ctx has ended, what is in hand is finished
 		err = closeErr
 	}
 	wg.Wait()
@@ -253,14 +253,11 @@ func (b *Broker) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		b.server.Shutdown(ctx)
-		b.closeErr = errors.Join(b.groups.Close(), b.closeReplicas(), b.cluster.Close(), b.dir.Close())
+		groups := b.groups.Close()
+		b.replicas.Close()
+		b.closeErr = errors.Join(groups, b.cluster.Close(), b.dir.Close())
 	})
 	return b.closeErr
-}
-
-func (b *Broker) closeReplicas() error {
-	b.replicas.Close()
-	return nil
 }
 
 // Crash stops the broker as kill -9 would: nothing is finished, synced or written.

@@ -3,7 +3,6 @@ package broker_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -21,9 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func config(t *testing.T) broker.Config {
+	t.Helper()
 	return broker.Config{DataDir: t.TempDir(), Listen: []broker.Listen{{Address: "127.0.0.1:0"}}, Log: quiet()}
 }
 
@@ -163,7 +163,9 @@ func TestRun_EndsWhenTheDiskFails(t *testing.T) {
 	}
 	defer c.Close()
 	write := func() error {
-		return c.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Value: []byte("v")}).FirstErr()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		return c.ProduceSync(ctx, &kgo.Record{Topic: "orders", Value: []byte("v")}).FirstErr()
 	}
 	if err := write(); err != nil {
 		t.Fatal(err)

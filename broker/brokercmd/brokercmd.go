@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options, log *slog.Logger) error {
 	tuneMemory()
 	b, err := broker.Open(ctx, cfg)
 	if err != nil && ctx.Err() != nil {
-		return nil // told to stop before it was open
+		return nil //nolint:nilerr // told to stop before it was open, which is no fault
 	}
 	if err != nil {
 		return err

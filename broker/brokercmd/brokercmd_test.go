@@ -69,7 +69,7 @@ func TestRun_EndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	o := parse(t, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
-	if err := Run(ctx, o, slog.New(slog.NewTextHandler(io.Discard, nil))); err != nil {
+	if err := Run(ctx, o, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -81,7 +80,7 @@ func InMemory() Option { return func(b *Broker) { b.mem = vfs.NewMem() } }
 func Start(t testing.TB, options ...Option) *Broker {
 	t.Helper()
 	b := &Broker{t: t, cfg: broker.Config{
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:      slog.New(slog.DiscardHandler),
 		Settings: map[string]string{"group.initial.rebalance.delay.ms": "0"},
 	}}
 	for _, o := range options {
@@ -171,7 +170,9 @@ func (b *Broker) Kill() {
 	}
 	now.Crash()
 	stop()
-	<-done
+	if err := <-done; err != nil && !b.mayFail {
+		b.t.Errorf("kill broker: %v", err)
+	}
 	if b.mem != nil {
 		b.mem = b.mem.PowerCut(nil)
 	}

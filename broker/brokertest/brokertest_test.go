@@ -23,6 +23,7 @@ func client(t *testing.T, b *Broker, opts ...kgo.Opt) *kgo.Client {
 }
 
 func deadline(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -32,7 +33,7 @@ func produce(t *testing.T, c *kgo.Client, topic string, from, n int) {
 	t.Helper()
 	var records []*kgo.Record
 	for i := range n {
-		records = append(records, &kgo.Record{Topic: topic, Key: []byte(fmt.Sprint(from + i)), Value: []byte(fmt.Sprint("value ", from+i))})
+		records = append(records, &kgo.Record{Topic: topic, Key: fmt.Append(nil, from+i), Value: []byte(fmt.Sprint("value ", from+i))})
 	}
 	if err := c.ProduceSync(deadline(t), records...).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -41,7 +40,7 @@ func open(t *testing.T, fsys vfs.FS) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewManager(dir, c.NodeID, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	m, err := NewManager(dir, c.NodeID, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

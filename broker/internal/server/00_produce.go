@@ -210,16 +210,9 @@ func keylessRecords(records []byte) (out []kmsg.ProduceResponseTopicPartitionErr
 
 // finish waits for the disk.
 func (p *produceResponse) finish(s *Server) {
-	var ctx context.Context
+	ctx, cancel := context.WithDeadline(s.closing, p.deadline)
+	defer cancel()
 	for _, w := range p.pending {
-		if w.partition.HighWatermark() >= w.through {
-			continue
-		}
-		if ctx == nil {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(s.closing, p.deadline)
-			defer cancel()
-		}
 		err := w.partition.WaitCommitted(ctx, w.through)
 		if err == nil {
 			continue

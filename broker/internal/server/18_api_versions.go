@@ -66,8 +66,8 @@ func apiVersionsKey(a APIRange) kmsg.ApiVersionsResponseApiKey {
 	return k
 }
 
-// unsupportedApiVersions answers a version that is not registered.
-func unsupportedApiVersions() kmsg.Response {
+// unsupportedAPIVersions answers a version that is not registered.
+func unsupportedAPIVersions() kmsg.Response {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.ErrorCode = kerr.UnsupportedVersion.Code
 	a := lookup(int16(kmsg.ApiVersions))

@@ -213,7 +213,7 @@ func (c *conn) next(ctx context.Context) error {
 	s.budget.Release(cost - resident)
 	var response kmsg.Response
 	if unsupported {
-		response = unsupportedApiVersions()
+		response = unsupportedAPIVersions()
 	} else {
 		response = a.handle(s, r, req)
 	}

@@ -31,7 +31,7 @@ func TestProduceAndFetch_AtEveryVersion(t *testing.T) {
 		}
 	}
 	for v := int16(4); v <= 18; v++ {
-		for offset := int64(0); offset < next; offset++ {
+		for offset := range next {
 			p := c.fetch(v, "orders", id, offset)
 			if p.ErrorCode != 0 || p.HighWatermark != next || p.LastStableOffset != next || v >= 5 && p.LogStartOffset != 0 {
 				t.Fatalf("fetch v%d: %+v", v, p)
@@ -177,7 +177,7 @@ func TestProduce_IdempotentProducer(t *testing.T) {
 	check(c, 1, 1, 1, nil, 7)
 	check(c, 1, 2, 1, nil, 8)
 	seen := map[int64]bool{pid: true}
-	for v := int16(0); v <= 5; v++ {
+	for v := range int16(6) {
 		r := ask[*kmsg.InitProducerIDResponse](c, kmsg.NewPtrInitProducerIDRequest(), v)
 		if r.ErrorCode != 0 || seen[r.ProducerID] {
 			t.Fatalf("v%d: %+v, known %v", v, r, seen)
@@ -500,7 +500,7 @@ func TestListOffsetsAndDeleteRecords(t *testing.T) {
 		{"orders", 4, 4, nil}, {"orders", 2, 4, nil}, {"orders", 11, -1, kerr.OffsetOutOfRange}, {"orders", -2, -1, kerr.OffsetOutOfRange},
 		{"nothing", 0, -1, kerr.UnknownTopicOrPartition}, {"__consumer_offsets", 0, -1, kerr.InvalidTopicException}, {"compact", 0, -1, kerr.PolicyViolation},
 	} {
-		for v := int16(0); v <= 2; v++ {
+		for v := range int16(3) {
 			p := del(v, tc.topic, tc.offset)
 			code := int16(0)
 			if tc.want != nil {

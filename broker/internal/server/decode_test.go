@@ -55,7 +55,7 @@ func hostileBodies(key, version int16, size int) [][]byte {
 		for i := range plain {
 			plain[i] = fill
 		}
-		for at := 0; at < 16; at++ {
+		for at := range 16 {
 			b := append([]byte(nil), plain...)
 			if req.IsFlexible() {
 				binary.PutUvarint(b[at:], uint64(size-at-8))

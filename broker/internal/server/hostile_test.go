@@ -112,7 +112,7 @@ func TestApiVersions(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
 	c := dialBroker(t, b)
-	for v := int16(0); v <= 4; v++ {
+	for v := range int16(5) {
 		req := kmsg.NewPtrApiVersionsRequest()
 		req.ClientSoftwareName, req.ClientSoftwareVersion = "me", "1.0"
 		resp := ask[*kmsg.ApiVersionsResponse](c, req, v)

@@ -59,7 +59,7 @@ func TestReader_ReadsFramesOfAnySizeAndChunking(t *testing.T) {
 				continue
 			}
 			body := make([]byte, n)
-			rand.NewChaCha8([32]byte{1}).Read(body)
+			_, _ = rand.NewChaCha8([32]byte{1}).Read(body)
 			data := frameBytes(0, int32(n+8), body)
 			data = append(data, frameBytes(3, 8, nil)...)
 			r := newReader(&chunks{data: data, step: step})
