@@ -156,7 +156,7 @@ func TestRun_EndsWhenTheDiskFails(t *testing.T) {
 		return nil
 	})
 	b := brokertest.Start(t, brokertest.WithFS(fsys))
-	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.AllowAutoTopicCreation(), kgo.RecordRetries(1), kgo.DisableIdempotentWrite(),
+	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.AllowAutoTopicCreation(), kgo.RecordRetries(1), kgo.DisableIdempotentWrite(), kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.ProduceRequestTimeout(time.Second), kgo.RecordDeliveryTimeout(time.Second))
 	if err != nil {
 		t.Fatal(err)
