@@ -10,6 +10,7 @@
 package problem
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -132,7 +133,7 @@ func (t *Table) find(err error) (Kind, string, []Violation) {
 
 // report logs what is our fault, unless the client has gone and caused it.
 func (t *Table) report(r *http.Request, kind Kind, err error) {
-	if r.Context().Err() != nil {
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		return
 	}
 	span := trace.SpanFromContext(r.Context())

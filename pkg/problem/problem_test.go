@@ -11,6 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"millrace/pkg/problem"
 )
 
@@ -77,6 +81,19 @@ func TestMethods(t *testing.T) {
 		if w.Code != want || want != 418 && w.Header().Get("Allow") != "GET, HEAD, OPTIONS" {
 			t.Errorf("%s: %d %v", method, w.Code, w.Header())
 		}
+	}
+}
+
+// The span of a request gets the route, which otelhttp cannot know when it begins.
+func TestMethods_NotesTheRoute(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("").Start(t.Context(), "request")
+	mux := http.NewServeMux()
+	mux.Handle("/orders/{order_id}", problem.Methods{http.MethodGet: func(http.ResponseWriter, *http.Request) {}})
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/orders/1", nil))
+	span.End()
+	if got := spans.Ended()[0].Attributes(); len(got) != 1 || got[0] != attribute.String("http.route", "/orders/{order_id}") {
+		t.Error(got)
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 var (
@@ -21,9 +24,12 @@ var (
 // Methods is what one path serves, by method.
 type Methods map[string]http.HandlerFunc
 
-// ServeHTTP picks the handler of the method. GET serves HEAD too, OPTIONS lists
+// ServeHTTP notes the route in the request's span and picks the handler of the method. GET serves HEAD too, OPTIONS lists
 // the methods, anything else is a 405 with them in Allow (RFC 9110 section 15.5.6).
 func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if span := trace.SpanFromContext(r.Context()); span.IsRecording() {
+		span.SetAttributes(semconv.HTTPRoute(r.Pattern)) // otelhttp looks before the route is known
+	}
 	h, ok := m[r.Method]
 	if !ok && r.Method == http.MethodHead {
 		h, ok = m[http.MethodGet]

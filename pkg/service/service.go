@@ -259,6 +259,9 @@ func (s *server) releaseTelemetry() {
 	}
 }
 
+// requestTimeout bounds a request, so that a database that hangs does not hang its clients.
+const requestTimeout = 10 * time.Second
+
 // errStarting is shown at /readyz while the database is waited for.
 var errStarting = errors.New("waiting for the database")
 
@@ -297,7 +300,9 @@ func (s *server) handler() http.Handler {
 		case b.api == nil:
 			problem.NotFound(w, r)
 		default:
-			b.api.ServeHTTP(w, r)
+			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+			defer cancel()
+			b.api.ServeHTTP(w, r.WithContext(ctx))
 		}
 	})
 	return mux

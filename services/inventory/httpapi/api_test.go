@@ -67,6 +67,9 @@ func TestAPI_BadInput(t *testing.T) {
 		{"PUT /stock/kettle", ``, "415 unsupported-media-type "},
 		{"GET /stock/moon", ``, "404 no-stock "},
 		{"GET /reservations/o-1", ``, "404 no-reservation "},
+		{"GET /reservations/a%00b", ``, "404 no-reservation "},
+		{"GET /reservations/%ff", ``, "404 no-reservation "},
+		{"GET /stock/%00", ``, "404 no-stock "},
 		{"GET /nothing", ``, "404 no-such-route "},
 		{"DELETE /stock", ``, "405 method-not-allowed "},
 	} {

@@ -11,7 +11,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -119,6 +121,9 @@ func columns(lines []inventory.Line) (products []string, quantities []int64) {
 // Reservation returns the decision about an order, or inventory.ErrNoReservation.
 func (s *Store) Reservation(ctx context.Context, orderID string) (inventory.Reservation, error) {
 	r := inventory.Reservation{OrderID: orderID}
+	if !utf8.ValidString(orderID) || strings.ContainsRune(orderID, 0) { // no text to Postgres
+		return r, inventory.ErrNoReservation
+	}
 	var (
 		refusal inventory.Refusal
 		lines   []inventory.Line
@@ -162,6 +167,9 @@ func (s *Store) Stock(ctx context.Context) ([]inventory.Stock, error) {
 // StockOf returns the stock of one product, or inventory.ErrNoStock.
 func (s *Store) StockOf(ctx context.Context, productID string) (inventory.Stock, error) {
 	stock := inventory.Stock{ProductID: productID}
+	if !inventory.WellFormedProductID(productID) {
+		return stock, inventory.ErrNoStock
+	}
 	err := s.pool.QueryRow(ctx, `SELECT available, reserved FROM stock WHERE product_id = $1`, productID).
 		Scan(&stock.Available, &stock.Reserved)
 	switch {

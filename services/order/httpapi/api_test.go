@@ -261,7 +261,7 @@ func TestAPI_BadParameters(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	for query, want := range map[string]string{
-		"limit=0": "limit range", "limit=201": "limit range", "limit=x": "limit range", "cursor=x": "cursor cursor",
+		"limit=0": "limit range", "limit=201": "limit range", "limit=x": "limit range", "cursor=x": "cursor cursor", "cursor=urn:uuid:019ab1f6-7a3c-7d52-9c0e-6f2a8d4b1c90": "cursor cursor", "customer_id=%00": "customer_id pattern",
 		"status=pending": "status enum", "customer_id=a%20b": "customer_id pattern", "page=2": "page unknown", "limit=1&limit=2": "limit single",
 	} {
 		answer := s.call(t, http.MethodGet, "/orders?"+query, "")

@@ -133,7 +133,7 @@ func readFilter(query url.Values) (order.Filter, error) {
 			}
 			f.Limit = n
 		case "cursor":
-			if _, err := uuid.Parse(value); err != nil {
+			if len(value) != 36 || uuid.Validate(value) != nil { // an order id in its usual form
 				return fail("cursor", "must be the next_cursor of another page")
 			}
 			f.Before = value

@@ -147,9 +147,13 @@ func (s *Store) ForgetKeys(ctx context.Context, keep time.Duration) (int64, erro
 	return tag.RowsAffected(), nil
 }
 
+// wellFormedID tells whether an id can be one of ours: a UUID in its usual form. The
+// others that the library takes (in braces, as a URN) Postgres may not.
+func wellFormedID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil }
+
 // Order implements order.Store.
 func (s *Store) Order(ctx context.Context, id string) (order.Order, error) {
-	if uuid.Validate(id) != nil {
+	if !wellFormedID(id) {
 		return order.Order{}, order.ErrNotFound
 	}
 	orders, err := s.query(ctx, `WHERE order_id = $1`, id)
@@ -228,7 +232,7 @@ func (s *Store) query(ctx context.Context, clause string, args ...any) ([]order.
 // Decide records an outcome once per message. It returns whether the order changed:
 // a message or an outcome that came before changes nothing.
 func (s *Store) Decide(ctx context.Context, group, messageID string, outcome order.Outcome) (changed bool, err error) {
-	if uuid.Validate(outcome.OrderID) != nil {
+	if !wellFormedID(outcome.OrderID) {
 		return false, order.ErrNotFound
 	}
 	var (

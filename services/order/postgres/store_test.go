@@ -119,7 +119,7 @@ func TestStore_InsertIsAllOrNothing(t *testing.T) {
 func TestStore_OrderNotFound(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t)
-	for _, id := range []string{uuid.NewString(), "no-uuid", "", "'; DROP TABLE orders --"} {
+	for _, id := range []string{uuid.NewString(), "no-uuid", "", "urn:uuid:" + uuid.NewString(), "{" + uuid.NewString() + "}", "a\x00b", "'; DROP TABLE orders --"} {
 		if _, err := s.Order(t.Context(), id); !errors.Is(err, order.ErrNotFound) {
 			t.Errorf("order %q: %v", id, err)
 		}
