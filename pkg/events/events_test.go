@@ -83,12 +83,12 @@ func TestDecode_IsTolerant(t *testing.T) {
 }
 
 func TestDecode_NamesWhatIsWrong(t *testing.T) {
-	order := func(old, new string) string {
+	order := func(from, to string) string {
 		text := `{"event_type":"ORDER_CREATED","order_id":"o","customer_id":"c","items":[{"product_id":"p","quantity":1}],"total":1.50,"timestamp":"2026-11-22T09:30:15Z"}`
-		if !strings.Contains(text, old) {
-			panic(old)
+		if !strings.Contains(text, from) {
+			panic(from)
 		}
-		return strings.Replace(text, old, new, 1)
+		return strings.Replace(text, from, to, 1)
 	}
 	var (
 		syntax  *events.SyntaxError

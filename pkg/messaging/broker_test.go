@@ -37,7 +37,7 @@ func broker(t *testing.T, options ...kfake.Opt) messaging.Config {
 
 // logger shows the log of a test that runs with MILLRACE_TEST_LOG.
 func logger() *slog.Logger {
-	var w io.Writer = io.Discard
+	w := io.Discard
 	if os.Getenv("MILLRACE_TEST_LOG") != "" {
 		w = os.Stderr
 	}

@@ -80,7 +80,7 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 	if c.Group == "" || c.DeadLetters == nil {
 		return nil, errors.New("consumer: Group and DeadLetters must be set")
 	}
-	c.Retry.setDefaults()
+	c.Retry = c.Retry.withDefaults()
 	if err := c.Retry.Validate(); err != nil {
 		return nil, err
 	}
@@ -129,10 +129,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	c.setState("waiting for the broker")
 	if err := EnsureTopics(ctx, c.config.Kafka, c.log, c.config.Topics...); err != nil {
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			return err
 		}
-		return err
+		return nil // an end while waiting is an orderly one
 	}
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, logAdapter{c.log})
 	if err != nil {
@@ -146,7 +146,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 			return err
 		}
 		intakes = append(intakes, in)
-		c.route(router, subscriber, in, h)
+		c.route(router, subscriber, in, h) //nolint:contextcheck // a message brings its own context
 	}
 	c.mu.Lock()
 	c.intakes, c.state = intakes, ""
@@ -180,8 +180,7 @@ func (c *Consumer) drain(router *message.Router, intakes []*intake, ended <-chan
 	// Closing the subscribers ends their sessions, which commits the marked offsets,
 	// and leaves the group.
 	<-router.Running()
-	err := router.Close()
-	<-ended
+	err := errors.Join(router.Close(), <-ended)
 	c.log.Debug("consumer has drained", "took", time.Since(started))
 	if err != nil {
 		return fmt.Errorf("close consumer of group %s: %w", c.config.Group, err)

@@ -3,7 +3,7 @@ package messaging_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,7 +67,7 @@ func TestConsumer_DeliversInOrderWithItsPlace(t *testing.T) {
 	publish(t, p, "0", "1", "2")
 	for i := range 3 {
 		d := receive(t, got, "a message")
-		if d.Offset != int64(i) || string(d.Payload) != fmt.Sprint(i) || string(d.Key) != "key" || d.Attempt != 1 ||
+		if d.Offset != int64(i) || string(d.Payload) != strconv.Itoa(i) || string(d.Key) != "key" || d.Attempt != 1 ||
 			d.Topic != events.TopicOrders || d.Group != group || len(d.ID) != 36 || time.Since(d.Timestamp) > time.Minute {
 			t.Errorf("got %+v", d)
 		}

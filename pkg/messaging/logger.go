@@ -38,7 +38,7 @@ func (a logAdapter) With(fields watermill.LogFields) watermill.LoggerAdapter {
 }
 
 func (a logAdapter) write(level slog.Level, msg string, attrs []slog.Attr) {
-	a.log.LogAttrs(context.Background(), level, msg, attrs...)
+	a.log.LogAttrs(context.Background(), level, msg, attrs...) //nolint:sloglint // the message is Watermill's
 }
 
 func attrs(fields watermill.LogFields) []slog.Attr {

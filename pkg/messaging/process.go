@@ -30,7 +30,7 @@ type RetryPolicy struct {
 
 const waitGrowth = 3
 
-func (p *RetryPolicy) setDefaults() {
+func (p RetryPolicy) withDefaults() RetryPolicy {
 	if p.MaxAttempts == 0 {
 		p.MaxAttempts = 3
 	}
@@ -40,11 +40,12 @@ func (p *RetryPolicy) setDefaults() {
 	if p.TryTimeout == 0 {
 		p.TryTimeout = 10 * time.Second
 	}
+	return p
 }
 
 // Validate returns an error when the tries could hold a partition for too long.
 func (p RetryPolicy) Validate() error {
-	p.setDefaults()
+	p = p.withDefaults()
 	if p.MaxAttempts < 1 || p.InitialWait < 0 || p.TryTimeout < 0 {
 		return errors.New("retry policy: a value is negative")
 	}

@@ -73,7 +73,7 @@ func (s *patientSubscriber) subscribe(ctx context.Context, topic string) <-chan 
 			return in
 		}
 		s.log.WarnContext(ctx, "cannot subscribe yet", "topic", topic, "error", err, "next_try", pause)
-		if !wait(s.ctx, pause) {
+		if !wait(s.ctx, pause) { //nolint:contextcheck // ends with Close; the router's context need not
 			return nil
 		}
 	}

@@ -33,7 +33,7 @@ func spanTree(spans []sdktrace.ReadOnlySpan) string {
 			if slices.Contains(varying, a.Key) {
 				parts = append(parts, string(a.Key))
 			} else {
-				parts = append(parts, string(a.Key)+"="+a.Value.Emit())
+				parts = append(parts, string(a.Key)+"="+a.Value.String())
 			}
 		}
 		slices.Sort(parts)

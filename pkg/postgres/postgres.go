@@ -78,7 +78,6 @@ func Open(ctx context.Context, c Config, o Options) (*pgxpool.Pool, error) {
 	if o.TracerProvider != nil {
 		config.ConnConfig.Tracer = otelpgx.NewTracer(
 			otelpgx.WithTracerProvider(o.TracerProvider),
-			otelpgx.WithTrimSQLInSpanName(),
 			otelpgx.WithDisableAcquireTracer(),
 		)
 	}

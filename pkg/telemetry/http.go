@@ -132,6 +132,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 		log.WarnContext(ctx, "requests under way were cut off", "after", drain)
 		err = server.Close()
 	}
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

@@ -74,6 +74,7 @@ type collector struct {
 }
 
 func newCollector(t *testing.T) *collector {
+	t.Helper()
 	c := &collector{}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -240,7 +241,7 @@ func TestServe_FinishesTheRequestUnderWay(t *testing.T) {
 				if err == nil {
 					response.Body.Close()
 				}
-				answered <- err == nil && response.StatusCode == 200
+				answered <- err == nil && response.StatusCode == http.StatusOK
 			}()
 			<-arrived
 			cancel()

@@ -381,5 +381,7 @@ func BenchmarkRelay(b *testing.B) {
 	}
 	b.StopTimer()
 	cancel()
-	<-done
+	if err := <-done; err != nil {
+		b.Error(err)
+	}
 }

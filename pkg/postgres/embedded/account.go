@@ -1,7 +1,7 @@
 package embedded
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/user"
 	"strconv"
@@ -33,5 +33,5 @@ func unprivileged() (*account, error) {
 		}
 		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return nil, fmt.Errorf("Postgres refuses to run as root, and there is neither a user postgres nor nobody to run it as: start this as an ordinary user, or set DATABASE_URL")
+	return nil, errors.New("postgres refuses to run as root, and there is neither a user postgres nor nobody to run it as: start this as an ordinary user, or set DATABASE_URL")
 }

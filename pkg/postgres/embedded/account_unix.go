@@ -14,20 +14,20 @@ func (a *account) reaches(dir string) bool {
 	if a == nil {
 		return true
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	path, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return false
 	}
 	for {
-		info, err := os.Stat(real)
+		info, err := os.Stat(path)
 		if err != nil || !a.mayEnter(info) {
 			return false
 		}
-		parent := filepath.Dir(real)
-		if parent == real {
+		parent := filepath.Dir(path)
+		if parent == path {
 			return true
 		}
-		real = parent
+		path = parent
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 // to where the server's user could not reach it.
 func placeCluster(dataDir string, user *account) (string, error) {
 	cluster := filepath.Join(dataDir, clusterName)
-	if real, err := filepath.EvalSymlinks(cluster); err == nil {
-		return real, nil
+	if place, err := filepath.EvalSymlinks(cluster); err == nil {
+		return place, nil
 	}
 	if user.reaches(dataDir) {
 		return cluster, nil

@@ -94,13 +94,13 @@ var settings = map[string]string{
 	"log_timezone":                     "UTC",
 }
 
-func (c *Config) setDefaults() error {
+func (c Config) withDefaults() (Config, error) {
 	if c.DataDir == "" {
-		return errors.New("embedded postgres: DataDir is empty")
+		return c, errors.New("embedded postgres: DataDir is empty")
 	}
 	dir, err := filepath.Abs(c.DataDir)
 	if err != nil {
-		return err
+		return c, err
 	}
 	c.DataDir = dir
 	if c.Progress == nil {
@@ -115,14 +115,14 @@ func (c *Config) setDefaults() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return nil
+	return c, nil
 }
 
 // Start finds the binaries, initialises the cluster when DataDir is new, ends what a
 // killed run has left, starts the server and returns when it accepts connections.
 // ctx bounds the start only.
 func Start(ctx context.Context, c Config) (_ *Server, err error) {
-	if err := c.setDefaults(); err != nil {
+	if c, err = c.withDefaults(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
@@ -202,7 +202,7 @@ func binaries(ctx context.Context, c Config, cluster string, user *account) (str
 		return c.BinDir, nil
 	}
 	major := clusterVersion(cluster)
-	dir, findErr := find(major)
+	dir, findErr := find(ctx, major)
 	if findErr == nil {
 		return dir, nil
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -33,19 +32,6 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-const patience = time.Minute
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !condition(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain: ", what)
-		}
-	}
 }
 
 func run(t *testing.T, c Config) *Server {
@@ -217,7 +203,9 @@ func TestServer_TellsThatItEnded(t *testing.T) {
 func TestStart_TellsWhyItCannot(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	run(t, Config{DataDir: dir}).Stop()
+	if err := run(t, Config{DataDir: dir}).Stop(); err != nil {
+		t.Fatal(err)
+	}
 	_, err := Start(t.Context(), Config{DataDir: dir, Settings: map[string]string{"shared_buffers": "lots"}})
 	if err == nil || !strings.Contains(err.Error(), "shared_buffers") {
 		t.Errorf("got %v", err)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -40,17 +41,17 @@ var usual = []string{
 // Find returns the folder that holds postgres and initdb: from PATH, or from where
 // the packages of Linux distributions, Homebrew and Postgres.app put them, the newest
 // first. The error is [ErrNotInstalled].
-func Find() (binDir string, err error) { return find("") }
+func Find() (binDir string, err error) { return find(context.Background(), "") }
 
 // find looks for a server; where major is not empty, only one of that major version
 // will do, since no other can read the cluster.
-func find(major string) (string, error) {
+func find(ctx context.Context, major string) (string, error) {
 	var dirs []string
 	if path, err := exec.LookPath(executable("postgres")); err == nil {
 		// What is on PATH is often a link; initdb and the server's own files are
 		// where it points.
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
 		}
 	}
 	var found []string
@@ -69,7 +70,7 @@ func find(major string) (string, error) {
 		if major == "" {
 			return dir, nil
 		}
-		version := serverVersion(dir)
+		version := serverVersion(ctx, dir)
 		if version == major {
 			return dir, nil
 		}
@@ -82,8 +83,8 @@ func find(major string) (string, error) {
 }
 
 // serverVersion asks the server for its major version.
-func serverVersion(dir string) string {
-	out, err := exec.Command(filepath.Join(dir, executable("postgres")), "--version").Output()
+func serverVersion(ctx context.Context, dir string) string {
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, executable("postgres")), "--version").Output()
 	if err != nil {
 		return ""
 	}

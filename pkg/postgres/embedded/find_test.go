@@ -36,18 +36,18 @@ func TestFind_PathThenUsualFoldersThenClearError(t *testing.T) {
 		}
 		return dir
 	}
-	real := usual
-	defer func() { usual = real }()
+	before := usual
+	defer func() { usual = before }()
 	onPath, installed := fake("16"), fake("17")
 	usual = []string{installed}
 	t.Setenv("PATH", onPath)
 	if got, err := Find(); err != nil || got != onPath {
 		t.Errorf("got %s, %v, want %s", got, err, onPath)
 	}
-	if got, err := find("17"); err != nil || got != installed {
+	if got, err := find(t.Context(), "17"); err != nil || got != installed {
 		t.Errorf("version 17: got %s, %v", got, err)
 	}
-	if _, err := find("12"); err == nil || !strings.Contains(err.Error(), "made by Postgres 12") {
+	if _, err := find(t.Context(), "12"); err == nil || !strings.Contains(err.Error(), "made by Postgres 12") {
 		t.Errorf("version 12: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())

@@ -80,7 +80,7 @@ func (s *Server) running() bool {
 
 // launch starts the process.
 func (s *Server) launch() error {
-	var output io.Writer = s.config.Output
+	output := s.config.Output
 	if s.log != nil {
 		output = s.log
 	} else if output == nil {
@@ -91,7 +91,7 @@ func (s *Server) launch() error {
 		s.log, output = f, f
 	}
 	args := append([]string{"-D", s.cluster, "-p", strconv.Itoa(s.port)}, flags(settings, s.config.Settings)...)
-	s.cmd = exec.Command(filepath.Join(s.binDir, executable("postgres")), args...)
+	s.cmd = exec.Command(filepath.Join(s.binDir, executable("postgres")), args...) //nolint:noctx // Stop ends it, in Postgres' own way
 	s.cmd.Dir = s.cluster
 	s.cmd.Env = environment()
 	s.cmd.Stdout, s.cmd.Stderr = output, output
@@ -212,7 +212,7 @@ func stopOrphan(ctx context.Context, c Config, cluster string) error {
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err == nil && pid > 1 && alive(pid) && isServerOf(pid, cluster) {
+	if err == nil && pid > 1 && alive(pid) && isServerOf(ctx, pid, cluster) {
 		c.Progress(fmt.Sprintf("stopping the Postgres server (pid %d) that an earlier run has left", pid))
 		for _, step := range []struct {
 			signal os.Signal
@@ -257,14 +257,14 @@ func waitGone(ctx context.Context, pid int, limit time.Duration) bool {
 
 // isServerOf tells whether a process is the postmaster of a cluster: its working
 // directory is the cluster, and its command line names it.
-func isServerOf(pid int, cluster string) bool {
+func isServerOf(ctx context.Context, pid int, cluster string) bool {
 	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil {
 		return cwd == cluster
 	}
 	if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
 		return strings.Contains(string(cmdline), cluster)
 	}
-	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	out, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), cluster)
 }
 
