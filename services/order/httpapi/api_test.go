@@ -349,23 +349,26 @@ func TestAPI_IdempotencyKeyUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	var (
-		wg      sync.WaitGroup
-		mu      sync.Mutex
-		answers = map[string]int{}
+		wg       sync.WaitGroup
+		recorded [20]*httptest.ResponseRecorder
 	)
-	for i := range 20 {
+	for i := range recorded {
 		body := twoBeans
 		if i%4 == 3 {
 			body = strings.Replace(twoBeans, `"quantity":2`, `"quantity":3`, 1)
 		}
-		wg.Go(func() {
-			answer := s.call(t, http.MethodPost, "/orders", body, "Idempotency-Key", "k")
-			mu.Lock()
-			defer mu.Unlock()
-			answers[fmt.Sprint(answer.Code, answer.Body)]++
-		})
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/orders", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "k")
+		recorded[i] = httptest.NewRecorder()
+		wg.Go(func() { s.mux.ServeHTTP(recorded[i], r) })
 	}
 	wg.Wait()
+	answers := map[string]int{}
+	for _, answer := range recorded {
+		answers[fmt.Sprint(answer.Code, answer.Body)]++
+		s.contract.checkAnswer(t, "/orders", http.MethodPost, answer)
+	}
 	if len(answers) != 2 {
 		t.Errorf("%d different answers, want one order and one refusal: %v", len(answers), answers)
 	}
