@@ -104,7 +104,7 @@ func Run(ctx context.Context, p Program) (err error) {
 		return fmt.Errorf("set up telemetry: %w", err)
 	}
 	s := &server{program: p, telemetry: tel, log: tel.Logger}
-	defer s.releaseTelemetry()
+	defer s.releaseTelemetry(ctx)
 	listener := p.Config.Listener
 	if listener == nil {
 		if listener, err = net.Listen("tcp", p.HTTPAddr); err != nil {
@@ -251,8 +251,8 @@ func (s *server) migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 }
 
-func (s *server) releaseTelemetry() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func (s *server) releaseTelemetry(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := s.telemetry.Shutdown(ctx); err != nil {
 		s.log.Debug("sending the last spans failed", "error", err)

@@ -20,7 +20,7 @@ func TestGroups_EveryVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	topicID := [16]byte(details["orders"].ID)
-	for version := int16(0); version <= 10; version++ {
+	for version := range int16(11) {
 		t.Run(fmt.Sprint("v", version), func(t *testing.T) {
 			t.Parallel()
 			life := &groupLife{rawClient: dialBroker(t, b), group: fmt.Sprint("life", version), version: version, topicID: topicID}

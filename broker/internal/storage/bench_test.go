@@ -48,6 +48,7 @@ func kibibyte(b *testing.B) record.Batch {
 func noFlush(c *LogConfig) { c.FlushMessages = 1 << 62 }
 
 func benchAppend(b *testing.B, l *Log, wait bool) {
+	b.Helper()
 	source := kibibyte(b)
 	batch := slices.Clone(source)
 	b.SetBytes(int64(len(batch)))
@@ -93,6 +94,7 @@ func BenchmarkAppendSyncedParallel(b *testing.B) {
 }
 
 func benchRead(b *testing.B, o DirOptions, maxBytes int) {
+	b.Helper()
 	l := benchLog(b, o, noFlush)
 	source := kibibyte(b)
 	for range 4096 {

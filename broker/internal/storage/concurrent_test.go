@@ -86,6 +86,7 @@ func TestLog_Concurrent(t *testing.T) {
 
 // follow reads a log from the start to the end until stop is closed and the end is reached, checking each batch.
 func follow(t *testing.T, l *Log, maxBytes int, stop chan struct{}) {
+	t.Helper()
 	next := record.Offset(0)
 	for {
 		ending := false

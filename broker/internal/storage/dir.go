@@ -224,12 +224,12 @@ func (d *Dir) OpenOrCreate(p Partition, id TopicID, c LogConfig) (*Log, error) {
 	return l, nil
 }
 
-// enter makes a log known that make returns.
-func (d *Dir) enter(p Partition, make func() (*Log, error)) (*Log, error) {
+// enter makes a log known that open returns.
+func (d *Dir) enter(p Partition, open func() (*Log, error)) (*Log, error) {
 	if err := d.usable(); err != nil {
 		return nil, err
 	}
-	l, err := make()
+	l, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", p, err)
 	}

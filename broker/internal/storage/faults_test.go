@@ -39,8 +39,8 @@ func TestFaults_Append(t *testing.T) {
 		want    error
 	}{
 		{"disk full", &faulty{kind: "write", suffix: ".log", err: syscall.ENOSPC}, false, ErrNoSpace},
-		{"disk full after a part", &faulty{kind: "write", suffix: ".log", err: &vfs.Partial{N: 50, Err: syscall.ENOSPC}}, false, ErrNoSpace},
-		{"short write", &faulty{kind: "write", suffix: ".log", err: &vfs.Partial{N: 50, Err: io.ErrShortWrite}}, true, io.ErrShortWrite},
+		{"disk full after a part", &faulty{kind: "write", suffix: ".log", err: &vfs.PartialError{N: 50, Err: syscall.ENOSPC}}, false, ErrNoSpace},
+		{"short write", &faulty{kind: "write", suffix: ".log", err: &vfs.PartialError{N: 50, Err: io.ErrShortWrite}}, true, io.ErrShortWrite},
 		{"write fails", &faulty{kind: "write", suffix: ".log", err: broken}, true, broken},
 		{"sync fails", &faulty{kind: "sync", suffix: ".log", err: broken}, true, broken},
 		{"folder sync fails", &faulty{kind: "syncdir", suffix: "orders-0", err: broken}, true, broken},

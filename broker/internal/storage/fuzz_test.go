@@ -232,4 +232,7 @@ func FuzzSnapshot(f *testing.F) {
 	})
 }
 
-func mustBatch(t testing.TB) record.Batch { return batch(t, 1, 3, 5, producer1(2, 7)) }
+func mustBatch(t testing.TB) record.Batch {
+	t.Helper()
+	return batch(t, 1, 3, 5, producer1(2, 7))
+}

@@ -90,6 +90,7 @@ func TestKafka_DumpLogReadsOurFiles(t *testing.T) {
 
 // kafkaTool returns a function that runs kafka-dump-log. Without Kafka the test is skipped, or fails where peers are required.
 func kafkaTool(t *testing.T) func(args ...string) string {
+	t.Helper()
 	script := os.Getenv("MILLRACE_KAFKA_TOOL")
 	_, noJava := exec.LookPath("java")
 	if script == "" || noJava != nil {

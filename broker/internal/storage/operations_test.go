@@ -77,7 +77,7 @@ func TestOperations(t *testing.T) {
 	}
 	r.step("open after a clean shutdown: the marker is gone for good first")
 	f.open()
-	l = f.log()
+	f.log()
 	r.step("close with nothing new")
 	if err := f.dir.Close(); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package vfs
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 
 // both runs a test on every file system, in an empty folder.
 func both(t *testing.T, test func(t *testing.T, fsys FS, dir string)) {
+	t.Helper()
 	for name, fsys := range map[string]FS{"os": OS{}, "mem": NewMem(), "wrapped": Wrap(NewMem(), func(Op) error { return nil })} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,7 +65,7 @@ func TestFS_Files(t *testing.T) {
 		if got := read(t, fsys, a); got != "hello\x00\x00!" {
 			t.Errorf("%q", got)
 		}
-		if n, err := f.ReadAt(make([]byte, 9), 3); n != 5 || err != io.EOF {
+		if n, err := f.ReadAt(make([]byte, 9), 3); n != 5 || !errors.Is(err, io.EOF) {
 			t.Errorf("read beyond the end: %d, %v", n, err)
 		}
 		if err := errors.Join(f.Truncate(2), f.Truncate(4), f.Sync(), fsys.SyncDir(dir)); err != nil {
@@ -195,11 +195,11 @@ func TestMem_PowerCutWithLuck(t *testing.T) {
 		if !strings.HasPrefix(got, strings.Repeat("s", pageSize/2)) {
 			t.Fatal("lost what was synced")
 		}
-		pages := ""
+		var pages []byte // the first of each
 		for at := pageSize / 2; at < len(got); at = at/pageSize*pageSize + pageSize {
-			pages += fmt.Sprintf("%q", got[at])
+			pages = append(pages, got[at])
 		}
-		seen[pages] = true
+		seen[string(pages)] = true
 	}
 	if len(seen) < 8 {
 		t.Errorf("only %d outcomes: %v", len(seen), seen)
@@ -224,7 +224,7 @@ func TestWrap_FailsAndTraces(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	next = &Partial{N: 2, Err: broken}
+	next = &PartialError{N: 2, Err: broken}
 	if n, err := f.WriteAt([]byte("XYZ"), 0); n != 2 || !errors.Is(err, broken) {
 		t.Errorf("partial write: %d, %v", n, err)
 	}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -29,16 +30,16 @@ func (o Op) String() string {
 	return o.Kind + " " + o.Path
 }
 
-// Partial is an error for a hook to return for a write: N bytes are written, then Err is returned.
-type Partial struct {
+// PartialError is an error for a hook to return for a write: N bytes are written, then Err is returned.
+type PartialError struct {
 	N   int
 	Err error
 }
 
-func (p *Partial) Error() string { return fmt.Sprintf("after %d bytes: %v", p.N, p.Err) }
+func (p *PartialError) Error() string { return fmt.Sprintf("after %d bytes: %v", p.N, p.Err) }
 
 // Unwrap returns Err.
-func (p *Partial) Unwrap() error { return p.Err }
+func (p *PartialError) Unwrap() error { return p.Err }
 
 // Wrap asks hook before each operation that changes something. An error of the hook is
 // returned in place of doing it. The hook may be called from any goroutine.
@@ -110,7 +111,8 @@ func (w *wrapped) ReadDir(name string) ([]fs.DirEntry, error) { return w.FS.Read
 
 func (f *wrappedFile) WriteAt(p []byte, off int64) (int, error) {
 	err := f.hook(Op{Kind: "write", Path: f.name, Offset: off, Len: len(p)})
-	if partial, ok := err.(*Partial); ok {
+	var partial *PartialError
+	if errors.As(err, &partial) {
 		n, werr := f.File.WriteAt(p[:min(partial.N, len(p))], off)
 		if werr != nil {
 			return n, werr

@@ -116,7 +116,7 @@ func TestRun_FinishesTheMessageInHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hold.Rollback(context.Background())
+	defer func() { _ = hold.Rollback(context.Background()) }()
 	if _, err := hold.Exec(t.Context(), `SELECT FROM stock WHERE product_id = 'kettle' FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
