@@ -59,9 +59,12 @@ func (s *Store) Reserve(ctx context.Context, group, messageID string, order even
 		available      = make(map[string]int64, len(lines))
 	)
 	err = postgres.InPipeline(ctx, nil, s.pool, func(b *pgx.Batch) error {
-		inbox.Queue(b, group, messageID, func(n bool) { isNew = n })
-		b.Queue(`SELECT EXISTS (SELECT FROM reservations WHERE order_id = $1)`, order.OrderID).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&decided) })
+		b.Queue(`
+			WITH new AS (
+				INSERT INTO inbox (consumer_group, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING message_id
+			)
+			SELECT EXISTS (SELECT FROM new), EXISTS (SELECT FROM reservations WHERE order_id = $3)`, group, messageID, order.OrderID).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&isNew, &decided) })
 		b.Queue(`SELECT product_id, available FROM stock WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE`, products).
 			Query(func(rows pgx.Rows) error {
 				var (
@@ -98,15 +101,20 @@ func (s *Store) queue(ctx context.Context, b *pgx.Batch, r inventory.Reservation
 	refusal := inventory.Refusal{}
 	if r.Refusal != nil {
 		refusal = *r.Refusal
-	} else {
-		b.Queue(`UPDATE stock AS s SET available = s.available - i.quantity, reserved = s.reserved + i.quantity
-			FROM unnest($1::text[], $2::bigint[]) AS i (product_id, quantity) WHERE s.product_id = i.product_id`, products, quantities)
 	}
-	b.Queue(`INSERT INTO reservations (order_id, customer_id, status, decided_at, reason, product_id, wanted, available)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		r.OrderID, r.CustomerID, r.Status(), r.DecidedAt, refusal.Reason, refusal.ProductID, refusal.Wanted, refusal.Available)
-	b.Queue(`INSERT INTO reservation_items (order_id, product_id, quantity) SELECT $1, * FROM unnest($2::text[], $3::bigint[])`,
-		r.OrderID, products, quantities)
+	b.Queue(`
+		WITH decided AS (
+			INSERT INTO reservations (order_id, customer_id, status, decided_at, reason, product_id, wanted, available)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		), asked AS (
+			INSERT INTO reservation_items (order_id, product_id, quantity)
+			SELECT $1, * FROM unnest($9::text[], $10::bigint[])
+		)
+		UPDATE stock AS s SET available = s.available - i.quantity, reserved = s.reserved + i.quantity
+		FROM unnest($9::text[], $10::bigint[]) AS i (product_id, quantity)
+		WHERE s.product_id = i.product_id AND $3 = 'RESERVED'`,
+		r.OrderID, r.CustomerID, r.Status(), r.DecidedAt, refusal.Reason, refusal.ProductID, refusal.Wanted, refusal.Available,
+		products, quantities)
 	return s.outbox.Queue(ctx, b, message)
 }
 

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/pkg/messaging/inbox"
@@ -57,17 +56,20 @@ func (s *Store) SendOnce(ctx context.Context, group, messageID string, m notific
 	committing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var timer *time.Timer
-	fresh, first := false, false
+	first := false
 	err = postgres.InPipeline(ctx, committing, s.pool, func(b *pgx.Batch) error {
-		inbox.Queue(b, group, messageID, func(isNew bool) { fresh = isNew })
-		b.Queue(`INSERT INTO mails (order_id, kind, recipient, message_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			m.OrderID, m.Kind, m.Recipient, m.MessageID).Exec(func(tag pgconn.CommandTag) error {
-			first = tag.RowsAffected() == 1
-			return nil
-		})
+		b.Queue(`
+			WITH new AS (
+				INSERT INTO inbox (consumer_group, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING message_id
+			), first AS (
+				INSERT INTO mails (order_id, kind, recipient, message_id) SELECT $3, $4, $5, $6 FROM new
+				ON CONFLICT DO NOTHING RETURNING order_id
+			)
+			SELECT EXISTS (SELECT FROM first)`, group, messageID, m.OrderID, m.Kind, m.Recipient, m.MessageID).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&first) })
 		return nil
 	}, func(*pgx.Batch) error {
-		if fresh && first { // else the message is only marked as dealt with
+		if first { // else the message is only marked as dealt with
 			if err := s.sender.Send(ctx, m); err != nil {
 				return fmt.Errorf("send mail %s of order %s: %w", m.Kind, m.OrderID, err)
 			}

@@ -90,13 +90,15 @@ func (s *Store) Insert(ctx context.Context, o order.Order, key order.Key) (order
 		batch.Queue(`INSERT INTO idempotency_keys (key, fingerprint, order_id, created_at) VALUES ($1, $2, $3, $4)`,
 			key.Value, key.Fingerprint[:], o.ID, o.CreatedAt)
 	}
-	batch.Queue(`INSERT INTO orders (order_id, customer_id, status, total, trace_id, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)`, o.ID, o.CustomerID, o.Status, int64(o.Total), o.TraceID, o.CreatedAt)
 	products, quantities, prices := columns(o.Items)
-	batch.Queue(`INSERT INTO order_items (order_id, line, product_id, quantity, unit_price)
+	batch.Queue(`
+		WITH placed AS (
+			INSERT INTO orders (order_id, customer_id, status, total, trace_id, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)
+		)
+		INSERT INTO order_items (order_id, line, product_id, quantity, unit_price)
 		SELECT $1, i.line, i.product_id, i.quantity, i.unit_price
-		FROM unnest($2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS i (product_id, quantity, unit_price, line)`,
-		o.ID, products, quantities, prices)
+		FROM unnest($7::text[], $8::bigint[], $9::bigint[]) WITH ORDINALITY AS i (product_id, quantity, unit_price, line)`,
+		o.ID, o.CustomerID, o.Status, int64(o.Total), o.TraceID, o.CreatedAt, products, quantities, prices)
 	if err := s.outbox.Queue(ctx, batch, message); err != nil {
 		return order.Order{}, fmt.Errorf("event of order %s: %w", o.ID, err)
 	}
@@ -229,31 +231,39 @@ func (s *Store) query(ctx context.Context, clause string, args ...any) ([]order.
 	return orders, rows.Err()
 }
 
+// decideSQL is all of Decide in one statement, hence one transaction and one round
+// trip. Its parts see the tables as they were before it; an UPDATE that had to wait
+// for another one looks at its condition again. The message is marked as done only
+// if the outcome fits: what does not can be redriven when the cause is gone.
+const decideSQL = `
+	WITH decided AS (
+		UPDATE orders SET status = $4, reason = $5, updated_at = $6
+		WHERE order_id = $3 AND status = 'PENDING' RETURNING order_id
+	), marked AS (
+		INSERT INTO inbox (consumer_group, message_id)
+		SELECT $1, $2 FROM orders WHERE order_id = $3 AND status IN ('PENDING', $4) ON CONFLICT DO NOTHING
+	)
+	SELECT status, EXISTS (SELECT FROM decided) FROM orders WHERE order_id = $3`
+
 // Decide records an outcome once per message. It returns whether the order changed:
 // a message or an outcome that came before changes nothing.
 func (s *Store) Decide(ctx context.Context, group, messageID string, outcome order.Outcome) (changed bool, err error) {
 	if !wellFormedID(outcome.OrderID) {
 		return false, order.ErrNotFound
 	}
-	var (
-		isNew  bool
-		status order.Status
-	)
-	err = postgres.InPipeline(ctx, nil, s.pool, func(b *pgx.Batch) error {
-		inbox.Queue(b, group, messageID, func(n bool) { isNew = n })
-		b.Queue(`SELECT status FROM orders WHERE order_id = $1 FOR UPDATE`, outcome.OrderID).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&status) })
-		// Sent along to save a round trip; its condition is the rule of Status.Next.
-		b.Queue(`UPDATE orders SET status = $2, reason = $3, updated_at = $4 WHERE order_id = $1 AND status = 'PENDING'`,
-			outcome.OrderID, outcome.Status, outcome.Reason, s.now().UTC())
-		return nil
-	}, func(*pgx.Batch) error {
-		if !isNew {
-			return nil
+	if !outcome.Status.Final() {
+		return false, order.ErrNotAnOutcome
+	}
+	var before order.Status
+	err = s.pool.QueryRow(ctx, decideSQL, group, messageID, outcome.OrderID, outcome.Status, outcome.Reason, s.now().UTC()).Scan(&before, &changed)
+	if err == nil && !changed {
+		if before == order.Pending { // another outcome was recorded at the same moment
+			err = s.pool.QueryRow(ctx, `SELECT status FROM orders WHERE order_id = $1`, outcome.OrderID).Scan(&before)
 		}
-		_, changed, err = status.Next(outcome.Status)
-		return err
-	})
+		if err == nil {
+			_, _, err = before.Next(outcome.Status)
+		}
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = order.ErrNotFound
 	}
