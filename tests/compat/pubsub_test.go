@@ -71,7 +71,8 @@ func watermillPubSub(t *testing.T, seeds []string, group string) (message.Publis
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: seeds, ConsumerGroup: group,
 		Unmarshaler: kafka.DefaultMarshaler{}, OverwriteSaramaConfig: config,
-		InitializeTopicDetails: &sarama.TopicDetail{NumPartitions: 8, ReplicationFactor: 1},
+		WaitForTopicCreationTimeout: patience,
+		InitializeTopicDetails:      &sarama.TopicDetail{NumPartitions: 8, ReplicationFactor: 1},
 	}, watermill.NopLogger{})
 	if err != nil {
 		t.Fatal(err)
