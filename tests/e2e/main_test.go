@@ -140,7 +140,7 @@ func (u *up) tellLogs() {
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err == nil {
-			const shown = 3000
+			const shown = 1500
 			u.t.Logf("%s:\n%s", filepath.Base(file), b[max(0, len(b)-shown):])
 		}
 	}
