@@ -67,7 +67,7 @@ func (e *hinted) Unwrap() error { return e.err }
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, args []string, p *program) int {
-	root := newRoot(p)
+	root := newRoot(p) //nolint:contextcheck // commands get their context from cobra
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

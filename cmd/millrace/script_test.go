@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 
 // fakeShop answers as the order service and the collector do (openapi.yaml).
 func fakeShop(t *testing.T) http.Handler {
+	t.Helper()
 	order := func(status string) map[string]any {
 		return map[string]any{
 			"order_id": "019ab1f6-7a3c-7d52-9c0e-6f2a8d4b1c90", "customer_id": "customer_123", "status": status,

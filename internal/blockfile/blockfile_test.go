@@ -2,6 +2,7 @@ package blockfile
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 )
@@ -34,7 +35,7 @@ func TestFile(t *testing.T) {
 		if err != nil || !bytes.Equal(all, []byte("hellowo\x00!")) {
 			t.Errorf("%s: %q, %v", name, all, err)
 		}
-		if n, err := f.ReadAt(make([]byte, 1), 9); n != 0 || err != io.EOF {
+		if n, err := f.ReadAt(make([]byte, 1), 9); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("%s: read at the end: %d, %v", name, n, err)
 		}
 		if err := f.Close(); err != nil {

@@ -59,7 +59,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Problem is an answer that is an error: problem details (RFC 9457) where the
 // service sent them.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457
 	Type   string      `json:"type"`
 	Title  string      `json:"title"`
 	Status int         `json:"status"`

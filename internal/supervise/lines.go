@@ -3,6 +3,7 @@ package supervise
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 )
 
@@ -18,7 +19,7 @@ func readLines(r io.Reader, line func([]byte)) {
 		if len(b) > 0 {
 			line(bytes.TrimRight(b, "\r\n"))
 		}
-		if err != nil && err != bufio.ErrBufferFull {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
 		}
 	}

@@ -47,7 +47,7 @@ func (l *launcher) start(spec Spec, line func([]byte)) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipe for output: %w", err)
 	}
-	cmd := exec.Command(spec.Path, spec.Args...)
+	cmd := exec.Command(spec.Path, spec.Args...) //nolint:noctx // a part is asked to stop, in its turn, not killed with a context
 	cmd.Env, cmd.Dir = spec.Env, spec.Dir
 	cmd.Stdout, cmd.Stderr = outW, outW
 	cmd.SysProcAttr = childAttributes()

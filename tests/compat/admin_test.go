@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestAdmin_Sarama(t *testing.T) {
 				if err != nil || len(topics) != 1 {
 					return false, fmt.Sprint(topics, err)
 				}
-				return len(topics[0].Partitions) == 3, fmt.Sprint(len(topics[0].Partitions))
+				return len(topics[0].Partitions) == 3, strconv.Itoa(len(topics[0].Partitions))
 			})
 			brokers, controller, err := admin.DescribeCluster()
 			if err != nil || len(brokers) != 1 || controller != brokers[0].ID() {

@@ -62,7 +62,7 @@ type up struct {
 // newData makes a data folder that an unprivileged Postgres can reach.
 func newData(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "millrace-e2e-data-")
+	dir, err := os.MkdirTemp("", "millrace-e2e-data-") //nolint:usetesting // the folder above t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}
