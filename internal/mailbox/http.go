@@ -53,7 +53,11 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	list, more := h.store.List(q)
+	list, more, err := h.store.List(q)
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
 	page := Page{Messages: list}
 	if page.Messages == nil {
 		page.Messages = []Message{}
@@ -73,8 +77,7 @@ func (h *handler) message(w http.ResponseWriter, r *http.Request) {
 	_, data, ok, err := h.store.Data(id)
 	switch {
 	case err != nil:
-		h.log.Error("mail could not be read", "error", err, "id", id)
-		http.Error(w, "internal error", http.StatusInternalServerError)
+		h.failed(w, err)
 	case !ok:
 		http.Error(w, "no such message", http.StatusNotFound)
 	default:
@@ -83,6 +86,11 @@ func (h *handler) message(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write(data)
 	}
+}
+
+func (h *handler) failed(w http.ResponseWriter, err error) {
+	h.log.Error("mails could not be read", "error", err)
+	http.Error(w, "internal error", http.StatusInternalServerError)
 }
 
 func (h *handler) json(w http.ResponseWriter, v any) {
@@ -114,10 +122,14 @@ th, td { text-align: start; padding: .25rem 1rem .25rem 0; border-bottom: 1px so
 
 func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 	orderID := r.FormValue("order_id")
-	list, _ := h.store.List(Query{OrderID: orderID, Limit: pageLength, Newest: true})
+	list, _, err := h.store.List(Query{OrderID: orderID, Limit: pageLength, Newest: true})
+	if err != nil {
+		h.failed(w, err)
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	err := pageTemplate.Execute(w, map[string]any{"Count": h.store.Count(), "OrderID": orderID, "Messages": list})
+	err = pageTemplate.Execute(w, map[string]any{"Count": h.store.Count(), "OrderID": orderID, "Messages": list})
 	if err != nil {
 		h.log.Debug("page was not sent", "error", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/smtp"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -190,7 +191,7 @@ func TestStore_CutsATornTail(t *testing.T) {
 	if err := s.Add(Message{OrderID: "B"}, []byte("more")); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := s.List(Query{Limit: 10})
+	got, _, _ := s.List(Query{Limit: 10})
 	if len(got) != 2 || got[0].OrderID != "A" || got[1].OrderID != "B" || got[1].ID != 2 {
 		t.Fatalf("got %+v", got)
 	}
@@ -222,17 +223,17 @@ func TestStore_DropsTheOldest(t *testing.T) {
 				if s.bytes > limits.Bytes || s.Count() > limits.Messages || s.Count() < 5 {
 					t.Fatalf("%d bytes, %d messages", s.bytes, s.Count())
 				}
-				newest, _ := s.List(Query{Limit: 1, Newest: true})
+				newest, _, _ := s.List(Query{Limit: 1, Newest: true})
 				if len(newest) != 1 || newest[0].ID != 500 {
 					t.Fatalf("newest %+v", newest)
 				}
-				if of, _ := s.List(Query{OrderID: "order-249", Limit: 9}); len(of) != 2 {
+				if of, _, _ := s.List(Query{OrderID: "order-249", Limit: 9}); len(of) != 2 {
 					t.Fatalf("mails of the last order: %+v", of)
 				}
-				if of, _ := s.List(Query{OrderID: "order-0", Limit: 9}); len(of) != 0 {
+				if of, _, _ := s.List(Query{OrderID: "order-0", Limit: 9}); len(of) != 0 {
 					t.Fatalf("mails of the first order: %+v", of)
 				}
-				if all, more := s.List(Query{Limit: 1000}); more || len(all) != s.Count() {
+				if all, more, _ := s.List(Query{Limit: 1000}); more || len(all) != s.Count() {
 					t.Fatalf("%d of %d, more %v", len(all), s.Count(), more)
 				}
 			}
@@ -263,5 +264,44 @@ func TestHandler_EscapesWhatMailsSay(t *testing.T) {
 	NewHandler(s, quiet).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if body := w.Body.String(); strings.Contains(body, "<script>") || !strings.Contains(body, "&lt;script&gt;") {
 		t.Fatalf("page: %s", body)
+	}
+}
+
+// A power cut may take the end of one file and leave the next: what is there is
+// found under its own id.
+func TestStore_GapBetweenFiles(t *testing.T) {
+	dir := t.TempDir()
+	limits := Limits{Bytes: 1 << 20, Messages: 16} // two messages a file
+	s, err := OpenStore(dir, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		if err := s.Add(Message{OrderID: "order-" + strconv.Itoa(i)}, []byte("text")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, fileName(3)), 0); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = OpenStore(dir, limits); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	list, more, err := s.List(Query{Limit: 10})
+	if err != nil || more || len(list) != 4 {
+		t.Fatalf("list %v, more %v, error %v", list, more, err)
+	}
+	for _, m := range list {
+		got, _, ok, err := s.Data(m.ID)
+		if want := "order-" + strconv.FormatInt(m.ID-1, 10); err != nil || !ok || got.OrderID != want {
+			t.Errorf("message %d: %+v, %v, %v; want %s", m.ID, got, ok, err, want)
+		}
+	}
+	if _, _, ok, err := s.Data(3); ok || err != nil {
+		t.Errorf("lost message: %v, %v", ok, err)
 	}
 }

@@ -2,10 +2,11 @@ package mailbox
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math"
 	"os"
@@ -59,11 +60,12 @@ type mailFile struct {
 	size  int64
 }
 
+// entry is where a mail is. It has no pointers and is small: there are many, and
+// what is asked of them is read from the file.
 type entry struct {
-	Message
-	file   *mailFile
-	offset int64
-	length int
+	offset int64  // in the file that holds its id
+	order  uint64 // hash of the order id, 0 without one
+	length int32
 }
 
 // Store keeps mails in files and an index of them in memory. It is safe for
@@ -74,8 +76,7 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	files   []*mailFile
-	entries []entry // by id, without gaps
-	byOrder map[string][]int64
+	entries []entry // by id, without gaps; the last one is next-1
 	bytes   int64
 	next    int64
 	closed  bool
@@ -90,7 +91,7 @@ func OpenStore(path string, limits Limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, limits: limits, byOrder: map[string][]int64{}, next: 1}
+	s := &Store{dir: dir, limits: limits, next: 1}
 	names, err := dir.Names()
 	if err != nil {
 		return nil, err
@@ -122,6 +123,13 @@ func (s *Store) open(first int64) error {
 	}
 	mf := &mailFile{first: first, f: f}
 	s.files = append(s.files, mf)
+	if lost := first - s.next; lost > 0 && len(s.entries) > 0 {
+		// A power cut took the end of the file before.
+		if lost > int64(s.limits.Messages) {
+			return fmt.Errorf("%s does not follow on message %d", fileName(first), s.next-1)
+		}
+		s.entries = append(s.entries, make([]entry, lost)...)
+	}
 	s.next = max(s.next, first)
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, math.MaxInt64), 64<<10)
 	for {
@@ -130,19 +138,26 @@ func (s *Store) open(first int64) error {
 		if err != nil || json.Unmarshal(line, &m) != nil || m.ID != s.next {
 			break
 		}
-		s.index(m.Message, mf, mf.size, len(line))
+		s.index(m.Message, mf.size, len(line))
 		mf.size += int64(len(line))
 	}
 	s.bytes += mf.size
 	return f.Truncate(mf.size)
 }
 
-func (s *Store) index(m Message, f *mailFile, offset int64, length int) {
-	s.entries = append(s.entries, entry{Message: m, file: f, offset: offset, length: length})
-	if m.OrderID != "" {
-		s.byOrder[m.OrderID] = append(s.byOrder[m.OrderID], m.ID)
-	}
+func (s *Store) index(m Message, offset int64, length int) {
+	s.entries = append(s.entries, entry{offset: offset, order: orderHash(m.OrderID), length: int32(length)})
 	s.next = m.ID + 1
+}
+
+// hashSeed makes the hashes of this process; they are not stored.
+var hashSeed = maphash.MakeSeed()
+
+func orderHash(orderID string) uint64 {
+	if orderID == "" {
+		return 0
+	}
+	return maphash.String(hashSeed, orderID)
 }
 
 // Add keeps a message. When it returns nil, the message survives the end of
@@ -166,7 +181,7 @@ func (s *Store) Add(m Message, data []byte) error {
 	if _, err := f.f.WriteAt(line, f.size); err != nil {
 		return fmt.Errorf("keep mail: %w", errors.Join(err, f.f.Truncate(f.size)))
 	}
-	s.index(m, f, f.size, len(line))
+	s.index(m, f.size, len(line))
 	f.size += int64(len(line))
 	s.bytes += int64(len(line))
 	return s.trim()
@@ -187,15 +202,8 @@ func (s *Store) roll(more int64) error {
 // trim drops the oldest files until the store is within its limits.
 func (s *Store) trim() error {
 	for len(s.files) > 1 && (s.bytes > s.limits.Bytes || len(s.entries) > s.limits.Messages) {
-		oldest, keepFrom := s.files[0], s.files[1].first
-		n := int(keepFrom - s.entries[0].ID)
-		for _, e := range s.entries[:n] {
-			if ids := s.byOrder[e.OrderID]; len(ids) > 1 {
-				s.byOrder[e.OrderID] = ids[1:]
-			} else {
-				delete(s.byOrder, e.OrderID)
-			}
-		}
+		oldest := s.files[0]
+		n := s.files[1].first - s.first()
 		s.entries = slices.Clone(s.entries[n:])
 		s.files = s.files[1:]
 		s.bytes -= oldest.size
@@ -214,66 +222,67 @@ type Query struct {
 	Newest  bool // the last Limit of them, newest first, instead of the first
 }
 
+// first is the id of the oldest message, or next when there is none.
+func (s *Store) first() int64 { return s.next - int64(len(s.entries)) }
+
 // List answers the messages that a query picks, and whether there are more.
-func (s *Store) List(q Query) (list []Message, more bool) {
+func (s *Store) List(q Query) (list []Message, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.entries) == 0 {
-		return nil, false
-	}
-	var ids []int64
-	base := s.entries[0].ID
-	if q.OrderID != "" {
-		ids = s.byOrder[q.OrderID]
-		ids = ids[sortedFrom(ids, q.After+1):]
-	} else {
-		from := min(max(q.After+1, base), s.next)
-		count := min(s.next-from, int64(q.Limit)+1)
-		if q.Newest {
-			from = s.next - count
-		}
-		for id := range count {
-			ids = append(ids, from+id)
-		}
-	}
-	if more = len(ids) > q.Limit; more {
-		if q.Newest {
-			ids = ids[len(ids)-q.Limit:]
-		} else {
-			ids = ids[:q.Limit]
-		}
-	}
-	for _, id := range ids {
-		list = append(list, s.entries[id-base].Message)
-	}
+	want := orderHash(q.OrderID)
+	first := s.first()
+	id, last, step := max(q.After+1, first), s.next-1, int64(1)
 	if q.Newest {
-		slices.Reverse(list)
+		id, last, step = s.next-1, max(q.After+1, first), -1
 	}
-	return list, more
+	for ; (last-id)*step >= 0; id += step {
+		if e := s.entries[id-first]; e.length == 0 || q.OrderID != "" && e.order != want {
+			continue
+		}
+		var m Message
+		if err := s.read(id, &m); err != nil {
+			return nil, false, err
+		}
+		if q.OrderID != "" && m.OrderID != q.OrderID {
+			continue
+		}
+		if len(list) == q.Limit {
+			return list, true, nil
+		}
+		list = append(list, m)
+	}
+	return list, false, nil
 }
 
-func sortedFrom(ids []int64, from int64) int {
-	i, _ := slices.BinarySearch(ids, from)
-	return i
+// read decodes the line of a message that is there.
+func (s *Store) read(id int64, into any) error {
+	e := s.entries[id-s.first()]
+	i, found := slices.BinarySearchFunc(s.files, id, func(f *mailFile, id int64) int { return cmp.Compare(f.first, id) })
+	if !found {
+		i-- // the last file that begins before it
+	}
+	line := make([]byte, e.length)
+	if _, err := s.files[i].f.ReadAt(line, e.offset); err != nil {
+		return fmt.Errorf("read mail %d: %w", id, err)
+	}
+	if err := json.Unmarshal(line, into); err != nil {
+		return fmt.Errorf("read mail %d: %w", id, err)
+	}
+	return nil
 }
 
 // Data answers a message with its text; ok is false when it is not there.
 func (s *Store) Data(id int64) (m Message, data []byte, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.entries) == 0 || id < s.entries[0].ID || id >= s.next {
+	if id < s.first() || id >= s.next || s.entries[id-s.first()].length == 0 {
 		return Message{}, nil, false, nil
 	}
-	e := s.entries[id-s.entries[0].ID]
-	line := make([]byte, e.length)
-	if _, err := e.file.f.ReadAt(line, e.offset); err != nil {
-		return Message{}, nil, false, fmt.Errorf("read mail: %w", err)
-	}
 	var st stored
-	if err := json.Unmarshal(bytes.TrimSpace(line), &st); err != nil {
-		return Message{}, nil, false, fmt.Errorf("read mail: %w", err)
+	if err := s.read(id, &st); err != nil {
+		return Message{}, nil, false, err
 	}
-	return e.Message, st.Data, true, nil
+	return st.Message, st.Data, true, nil
 }
 
 // Count is how many messages are kept.
