@@ -2,6 +2,7 @@ package shop
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -30,6 +31,16 @@ func baseEnviron(all []string, ownBroker bool) environ {
 
 // with returns a copy with more variables.
 func (e environ) with(kvs ...string) []string { return append(slices.Clone([]string(e)), kvs...) }
+
+// processors is how many threads of a part run Go code at the same time. The parts
+// share the machine: with all of its processors each, they spend a tenth of their
+// work on waking threads that find nothing to do.
+func processors(all []string, cpus int) string {
+	if asked := lookup(all, "GOMAXPROCS"); asked != "" {
+		return asked
+	}
+	return strconv.Itoa(max(1, cpus/4))
+}
 
 // lookup returns a variable's value in an environment, or "".
 func lookup(all []string, name string) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +44,8 @@ func (s *Shop) plan() error {
 			childside.LifelineVar+"=stdin",
 			childside.LocksVar+"="+strings.Join(locks, string(os.PathListSeparator)),
 			childside.AfterVar+"="+after,
-			"GOMEMLIMIT="+memoryLimit[kind])
+			"GOMEMLIMIT="+memoryLimit[kind],
+			"GOMAXPROCS="+processors(s.config.Environ, runtime.NumCPU()))
 	}
 	var failed []error
 	add := func(name string, command []string, args func(*part) []string, env func(*part) []string, wanted ...int) *part {

@@ -109,6 +109,18 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
+func TestProcessors(t *testing.T) {
+	t.Parallel()
+	for cpus, want := range map[int]string{1: "1", 2: "1", 4: "1", 8: "2", 32: "8"} {
+		if got := processors(nil, cpus); got != want {
+			t.Errorf("%d processors: GOMAXPROCS=%s, want %s", cpus, got, want)
+		}
+	}
+	if got := processors([]string{"GOMAXPROCS=3"}, 16); got != "3" {
+		t.Errorf("asked for 3: GOMAXPROCS=%s", got)
+	}
+}
+
 func TestConfig_Validate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]Config{
