@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -51,8 +52,9 @@ type document struct {
 		Messages map[string]ref `yaml:"messages"`
 		Bindings struct {
 			Kafka struct {
-				Topic      string `yaml:"topic"`
-				Partitions int32  `yaml:"partitions"`
+				Topic      string            `yaml:"topic"`
+				Partitions int32             `yaml:"partitions"`
+				Configs    map[string]string `yaml:"topicConfiguration"`
 			} `yaml:"kafka"`
 		} `yaml:"bindings"`
 	} `yaml:"channels"`
@@ -92,7 +94,8 @@ func TestAsyncAPI(t *testing.T) {
 	t.Run("topics", func(t *testing.T) {
 		for _, topic := range events.Topics() {
 			c, ok := doc.Channels[topic.Name]
-			if !ok || c.Address != topic.Name || c.Bindings.Kafka.Topic != topic.Name || c.Bindings.Kafka.Partitions != topic.Partitions {
+			if !ok || c.Address != topic.Name || c.Bindings.Kafka.Topic != topic.Name || c.Bindings.Kafka.Partitions != topic.Partitions ||
+				!maps.Equal(c.Bindings.Kafka.Configs, topic.Configs) {
 				t.Errorf("%s: document has %+v", topic.Name, c)
 			}
 		}
@@ -108,12 +111,11 @@ func TestAsyncAPI(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		want := []string{
-			events.TopicInventory + " " + events.GroupNotification,
-			events.TopicInventory + " " + events.GroupOrder,
-			events.TopicOrders + " " + events.GroupInventory,
-			events.TopicOrders + " " + events.GroupNotification,
+		var want []string
+		for _, s := range events.Subscriptions() {
+			want = append(want, s.Topic+" "+s.Group, events.RetryTopic(s.Topic, s.Group)+" "+s.Group)
 		}
+		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -126,12 +128,20 @@ func TestAsyncAPI(t *testing.T) {
 				t.Fatal(err)
 			}
 			payloads[string(event.Type())] = payload
-			found := false
-			for _, m := range doc.Channels[event.Topic()].Messages {
-				found = found || doc.Components.Messages[m.name()].Name == string(event.Type())
+			channels := []string{event.Topic()}
+			for _, s := range events.Subscriptions() {
+				if s.Topic == event.Topic() {
+					channels = append(channels, events.RetryTopic(s.Topic, s.Group))
+				}
 			}
-			if !found {
-				t.Errorf("channel %s lacks %s", event.Topic(), event.Type())
+			for _, channel := range channels {
+				found := false
+				for _, m := range doc.Channels[channel].Messages {
+					found = found || doc.Components.Messages[m.name()].Name == string(event.Type())
+				}
+				if !found {
+					t.Errorf("channel %s lacks %s", channel, event.Type())
+				}
 			}
 		}
 		full := letter([]byte{0xff})
@@ -139,13 +149,37 @@ func TestAsyncAPI(t *testing.T) {
 		if payloads["dead letter"], err = events.EncodeDeadLetter(full); err != nil {
 			t.Fatal(err)
 		}
+		described := map[string]bool{}
 		for _, m := range doc.Components.Messages {
 			s := doc.Components.Schemas[m.Payload.name()]
 			checkForm(t, doc, m.Name, s, payloads[m.Name])
-			delete(payloads, m.Name)
+			described[m.Name] = true
 		}
-		if len(payloads) != 0 {
-			t.Errorf("the document lacks %d messages", len(payloads))
+		if len(described) != len(payloads) {
+			t.Errorf("the document describes %v", described)
+		}
+	})
+	t.Run("headers of retry topics", func(t *testing.T) {
+		headers, err := json.Marshal(fullRetry.Headers()) // sorted by name, the document is not
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := doc.Components.Schemas["RetryHeaders"]
+		s.read(t)
+		if got, want := slices.Sorted(slices.Values(s.order)), fieldOrder(t, headers); !slices.Equal(got, want) {
+			t.Errorf("document says %q, code writes %q", got, want)
+		}
+		least := events.Retry{Reason: events.RetryParked, Topic: "orders", Group: "g"}.Headers()
+		if got, want := slices.Sorted(slices.Values(s.Required)), slices.Sorted(maps.Keys(least)); !slices.Equal(got, want) {
+			t.Errorf("document requires %q, code always writes %q", got, want)
+		}
+		for _, reason := range []events.RetryReason{events.RetryDelay, events.RetryRedrive, events.RetryParked} {
+			if allowed := s.properties[events.HeaderRetryReason].Enum; !slices.Contains(allowed, string(reason)) {
+				t.Errorf("document allows the reasons %q, not %q", allowed, reason)
+			}
+		}
+		if want := slices.Sorted(slices.Values(events.RetryHeaders())); !slices.Equal(want, fieldOrder(t, headers)) {
+			t.Errorf("RetryHeaders lists %q", want)
 		}
 	})
 }

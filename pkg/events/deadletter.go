@@ -23,6 +23,9 @@ const (
 	ClassUnreadable ErrorClass = "unreadable"
 	// ClassPanic: the handler panicked, which is a bug.
 	ClassPanic ErrorClass = "panic"
+	// ClassParked: nothing is wrong with it, but an earlier event of its key is a dead
+	// letter of the same group, and it must not overtake that one.
+	ClassParked ErrorClass = "parked"
 )
 
 // DeadLetter is a message that a group could not process, and what is known about

@@ -48,3 +48,21 @@ func (e *FieldError) Error() string {
 	}
 	return fmt.Sprintf("%s: field %s %s, is %s", e.Event, e.Field, e.Rule, e.Value)
 }
+
+// HeaderError is returned when a record header is absent, has the wrong form or
+// breaks a rule.
+type HeaderError struct {
+	Header string
+	// Value is what was found, shortened.
+	Value  string
+	Absent bool
+	// Rule says what is allowed.
+	Rule string
+}
+
+func (e *HeaderError) Error() string {
+	if e.Absent {
+		return fmt.Sprintf("header %s is absent, it %s", e.Header, e.Rule)
+	}
+	return fmt.Sprintf("header %s is %q, it %s", e.Header, e.Value, e.Rule)
+}

@@ -8,7 +8,12 @@ const (
 	TopicOrdersDLQ    = TopicOrders + deadLetterSuffix
 	TopicInventoryDLQ = TopicInventory + deadLetterSuffix
 
+	// TopicDLQAudit takes what was done with dead letters: who sent which one anew, or
+	// gave it up. It is never cleaned.
+	TopicDLQAudit = "dlq-audit"
+
 	deadLetterSuffix = "-dlq"
+	retryInfix       = "-retry-"
 )
 
 // Consumer groups of the shop. Each group receives every event; the instances
@@ -43,17 +48,48 @@ const ContentType = "application/json"
 type Topic struct {
 	Name       string
 	Partitions int32
+	// Configs are the topic's settings, by Kafka's names, where they are not the
+	// broker's defaults.
+	Configs map[string]string
+}
+
+// Subscription says that a group reads a topic.
+type Subscription struct {
+	Topic, Group string
+}
+
+// Subscriptions lists who reads what in the shop. Each group also reads the retry
+// topic that belongs to it, see [RetryTopic].
+func Subscriptions() []Subscription {
+	return []Subscription{
+		{TopicOrders, GroupInventory},
+		{TopicOrders, GroupNotification},
+		{TopicInventory, GroupOrder},
+		{TopicInventory, GroupNotification},
+	}
 }
 
 // Topics lists all topics of the shop.
 func Topics() []Topic {
-	return []Topic{
-		{TopicOrders, Partitions},
-		{TopicInventory, Partitions},
-		{TopicOrdersDLQ, Partitions},
-		{TopicInventoryDLQ, Partitions},
+	topics := []Topic{
+		{Name: TopicOrders, Partitions: Partitions},
+		{Name: TopicInventory, Partitions: Partitions},
+		{Name: TopicOrdersDLQ, Partitions: Partitions},
+		{Name: TopicInventoryDLQ, Partitions: Partitions},
 	}
+	for _, s := range Subscriptions() {
+		topics = append(topics, Topic{Name: RetryTopic(s.Topic, s.Group), Partitions: Partitions})
+	}
+	// One partition: the entries are few, and their order is the story.
+	return append(topics, Topic{Name: TopicDLQAudit, Partitions: 1, Configs: map[string]string{
+		"retention.ms": "-1", "retention.bytes": "-1",
+	}})
 }
 
 // DeadLetterTopic names the topic that takes what could not be processed of another.
 func DeadLetterTopic(topic string) string { return topic + deadLetterSuffix }
+
+// RetryTopic names the topic that holds what one group alone is to get again of
+// another topic: tries that wait, dead letters that were sent anew, and events kept
+// behind one of those. Its records are described by [Retry].
+func RetryTopic(topic, group string) string { return topic + retryInfix + group }

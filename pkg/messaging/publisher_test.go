@@ -183,9 +183,29 @@ func TestEnsureTopics(t *testing.T) {
 	for _, topic := range response.Topics {
 		partitions[*topic.Topic] = len(topic.Partitions)
 	}
-	if partitions["orders"] != 2 || partitions["inventory"] != 4 || partitions["orders-dlq"] != 4 || partitions["inventory-dlq"] != 4 {
-		t.Errorf("got %v", partitions)
+	for _, topic := range events.Topics() {
+		want := int(topic.Partitions)
+		if topic.Name == events.TopicOrders {
+			want = 2 // it was there
+		}
+		if partitions[topic.Name] != want {
+			t.Errorf("%s has %d partitions, want %d", topic.Name, partitions[topic.Name], want)
+		}
 	}
+	describe := kmsg.NewDescribeConfigsRequest()
+	resource := kmsg.NewDescribeConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, events.TopicDLQAudit
+	describe.Resources = append(describe.Resources, resource)
+	configs, err := describe.RequestWith(t.Context(), client(t, c))
+	if err != nil || len(configs.Resources) != 1 {
+		t.Fatalf("%v, %v", configs, err)
+	}
+	for _, config := range configs.Resources[0].Configs {
+		if config.Name == "retention.ms" && config.Value != nil && *config.Value == "-1" {
+			return
+		}
+	}
+	t.Errorf("%s is cleaned: %+v", events.TopicDLQAudit, configs.Resources[0].Configs)
 }
 
 func BenchmarkPublisher(b *testing.B) {

@@ -59,7 +59,11 @@ func ensureTopics(brokers []string, config *sarama.Config, topics []events.Topic
 			continue
 		}
 		// -1: the broker's default (KIP-464).
-		err := admin.CreateTopic(topic.Name, &sarama.TopicDetail{NumPartitions: topic.Partitions, ReplicationFactor: -1}, false)
+		detail := &sarama.TopicDetail{NumPartitions: topic.Partitions, ReplicationFactor: -1, ConfigEntries: map[string]*string{}}
+		for name, value := range topic.Configs {
+			detail.ConfigEntries[name] = &value
+		}
+		err := admin.CreateTopic(topic.Name, detail, false)
 		if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 			errs = append(errs, fmt.Errorf("create topic %s: %w", topic.Name, err))
 		}

@@ -119,11 +119,11 @@ func Eventually(t testing.TB, what string, condition func() bool, why func() str
 // Broker starts a broker inside the test, with the shop's topics.
 func Broker(t testing.TB, options ...kfake.Opt) messaging.Config {
 	t.Helper()
-	var names []string
+	all := []kfake.Opt{kfake.NumBrokers(1)}
 	for _, topic := range events.Topics() {
-		names = append(names, topic.Name)
+		all = append(all, kfake.SeedTopics(topic.Partitions, topic.Name))
 	}
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(events.Partitions, names...)}, options...)...)
+	cluster, err := kfake.NewCluster(append(all, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
