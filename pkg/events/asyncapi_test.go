@@ -145,10 +145,13 @@ func TestAsyncAPI(t *testing.T) {
 			}
 		}
 		full := letter([]byte{0xff})
-		full.OriginalKey = []byte{0xfe}
+		full.OriginalKey, full.Omitted = []byte{0xfe}, true
 		if payloads["dead letter"], err = events.EncodeDeadLetter(full); err != nil {
 			t.Fatal(err)
 		}
+		audit := doc.Components.Schemas["Audit"]
+		audit.read(t)
+		payloads["audit record"] = wholeAudit(t, audit.order)
 		described := map[string]bool{}
 		for _, m := range doc.Components.Messages {
 			s := doc.Components.Schemas[m.Payload.name()]
@@ -244,6 +247,8 @@ func jsonType(value json.RawMessage) string {
 		return "object"
 	case '[':
 		return "array"
+	case 't', 'f':
+		return "boolean"
 	default:
 		if strings.ContainsAny(string(value), ".eE") {
 			return "number"

@@ -40,8 +40,14 @@ const (
 //
 // original_key and headers follow the last two rules (original_key_encoding,
 // binary_headers). A payload or key of null is absent.
+//
+// Where the letter would be larger than the broker takes, it comes without payload and
+// headers, and original_message_omitted is true: the record at the original place may
+// still have them.
 type DeadLetter struct {
-	OriginalMessage   []byte
+	OriginalMessage []byte
+	// Omitted tells that OriginalMessage and Headers were left out for their size.
+	Omitted           bool
 	Error             string
 	OriginalTopic     string
 	OriginalPartition int32
@@ -84,6 +90,7 @@ type deadLetterForm struct {
 	ErrorClass              ErrorClass        `json:"error_class,omitempty"`
 	MessageID               string            `json:"message_id,omitempty"`
 	OriginalMessageEncoding string            `json:"original_message_encoding,omitempty"`
+	OriginalMessageOmitted  bool              `json:"original_message_omitted,omitempty"`
 	OriginalKey             *string           `json:"original_key,omitempty"`
 	OriginalKeyEncoding     string            `json:"original_key_encoding,omitempty"`
 	OriginalTimestamp       *timestamp        `json:"original_timestamp,omitempty"`
@@ -112,6 +119,7 @@ func (d DeadLetter) MarshalJSON() ([]byte, error) {
 		MessageID:         d.MessageID,
 		OriginalTimestamp: optionalTime(d.OriginalTimestamp),
 	}
+	form.OriginalMessageOmitted = d.Omitted
 	if d.OriginalMessage != nil {
 		if isCompactObject(d.OriginalMessage) {
 			form.OriginalMessage = d.OriginalMessage
@@ -191,6 +199,7 @@ func (d *DeadLetter) UnmarshalJSON(data []byte) error {
 		LastFailure:       timeOrZero(form.LastFailure),
 		ErrorClass:        form.ErrorClass,
 		MessageID:         form.MessageID,
+		Omitted:           form.OriginalMessageOmitted,
 		OriginalTimestamp: timeOrZero(form.OriginalTimestamp),
 		Headers:           form.Headers,
 	}
@@ -199,7 +208,7 @@ func (d *DeadLetter) UnmarshalJSON(data []byte) error {
 		if err := json.Unmarshal(raw, &text); err != nil {
 			return &SyntaxError{Err: err}
 		}
-		message, err := fromText("original_message", text, form.OriginalMessageEncoding)
+		message, err := fromText(typeDeadLetter, "original_message", text, form.OriginalMessageEncoding)
 		if err != nil {
 			return err
 		}
@@ -208,7 +217,7 @@ func (d *DeadLetter) UnmarshalJSON(data []byte) error {
 		d.OriginalMessage = raw
 	}
 	if form.OriginalKey != nil {
-		key, err := fromText("original_key", *form.OriginalKey, form.OriginalKeyEncoding)
+		key, err := fromText(typeDeadLetter, "original_key", *form.OriginalKey, form.OriginalKeyEncoding)
 		if err != nil {
 			return err
 		}
@@ -246,18 +255,18 @@ func asText(b []byte) (text, encoding string) {
 	return base64.StdEncoding.EncodeToString(b), encodingBase64
 }
 
-func fromText(field, text, encoding string) ([]byte, error) {
+func fromText(event Type, field, text, encoding string) ([]byte, error) {
 	switch encoding {
 	case "":
 		return []byte(text), nil
 	case encodingBase64:
 		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return nil, &FieldError{Event: typeDeadLetter, Field: field, Value: shorten(text), Rule: "must be base64"}
+			return nil, &FieldError{Event: event, Field: field, Value: shorten(text), Rule: "must be base64"}
 		}
 		return b, nil
 	default:
-		return nil, &FieldError{Event: typeDeadLetter, Field: field + "_encoding", Value: shorten(fmt.Sprintf("%q", encoding)), Rule: `must be absent or "base64"`}
+		return nil, &FieldError{Event: event, Field: field + "_encoding", Value: shorten(fmt.Sprintf("%q", encoding)), Rule: `must be absent or "base64"`}
 	}
 }
 

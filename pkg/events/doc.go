@@ -9,7 +9,8 @@
 //	ORDER_CREATED        orders     order id  order       inventory-service, notification-service
 //	INVENTORY_RESERVED   inventory  order id  inventory   order-service, notification-service
 //	INVENTORY_REJECTED   inventory  order id  inventory   order-service, notification-service
-//	dead letter          T-dlq      as found  any group   people with tools
+//	dead letter          T-dlq      as found  any group   people, by millrace dlq
+//	audit record         dlq-audit  letter id  millrace dlq  millrace dlq, people
 //
 // Readers are tolerant: fields that they do not know are ignored, so a producer may
 // add fields at any time. A change that old readers would misunderstand raises

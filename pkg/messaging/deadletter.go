@@ -35,7 +35,7 @@ func (c *Consumer) deadLetter(next message.HandlerFunc) message.HandlerFunc {
 			if errors.Is(publishErr, sarama.ErrMessageSizeTooLarge) && letter.OriginalMessage != nil {
 				// The letter is larger than the message, which still lies where it was.
 				log.ErrorContext(m.Context(), "dead letter is too large, it goes without the original message", "error", publishErr)
-				letter.OriginalMessage, letter.Headers = nil, nil
+				letter.OriginalMessage, letter.Headers, letter.Omitted = nil, nil, true
 				letter.Error += " (original_message is left out: the dead letter would be too large)"
 				continue
 			}
