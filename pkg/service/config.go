@@ -23,6 +23,7 @@ type Config struct {
 	// longer than the topics keep their messages.
 	InboxKeep time.Duration `env:"INBOX_KEEP" envDefault:"192h"`
 
+	Faults    FaultConfig
 	Kafka     messaging.Config
 	Postgres  postgres.Config
 	Telemetry telemetry.Config
@@ -44,7 +45,7 @@ func (c Config) Validate() error {
 	if c.Postgres.URL == "" {
 		return Invalid("DATABASE_URL", "", "postgres://user:password@host:port/database")
 	}
-	for _, err := range []error{c.Kafka.Validate(), c.Postgres.Validate(), c.Telemetry.Validate()} {
+	for _, err := range []error{c.Faults.Validate(), c.Kafka.Validate(), c.Postgres.Validate(), c.Telemetry.Validate()} {
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"golang.org/x/sync/errgroup"
 
+	"millrace/pkg/fault"
 	"millrace/pkg/messaging"
 	"millrace/pkg/messaging/outbox"
 	"millrace/pkg/postgres"
@@ -41,6 +42,8 @@ type Program struct {
 	HTTPAddr   string
 	Config     Config
 	Migrations []postgres.Migrations
+	// FaultPoints are the places where the program can be made to fail, once faults are enabled.
+	FaultPoints []fault.Point
 	// Build makes the parts. It runs once the database is there and migrated.
 	Build func(env *Env) (Parts, error)
 }
@@ -54,6 +57,8 @@ type Env struct {
 	Telemetry  *telemetry.Telemetry
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	// Faults is nil unless faults are enabled, which is valid: nothing goes wrong then.
+	Faults *fault.Set
 }
 
 // Component runs until its context ends. Ready may be nil.
@@ -105,6 +110,9 @@ func Run(ctx context.Context, p Program) (err error) {
 	}
 	s := &server{program: p, telemetry: tel, log: tel.Logger}
 	defer s.releaseTelemetry(ctx)
+	if s.faults, err = p.Config.Faults.NewSet(s.log, tel.Registry, p.FaultPoints...); err != nil {
+		return err
+	}
 	listener := p.Config.Listener
 	if listener == nil {
 		if listener, err = net.Listen("tcp", p.HTTPAddr); err != nil {
@@ -123,6 +131,7 @@ type server struct {
 	program   Program
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
+	faults    *fault.Set
 	built     atomic.Pointer[built] // nil until Build is done
 }
 
@@ -217,7 +226,7 @@ func (s *server) build(ctx context.Context) (env *Env, release func(), err error
 	}
 	env = &Env{
 		Config: c, Pool: pool, Publisher: publisher, Outbox: outbox.NewWriter(s.telemetry.TracerProvider),
-		Telemetry: s.telemetry, Log: s.log, Registerer: s.telemetry.Registry,
+		Telemetry: s.telemetry, Log: s.log, Registerer: s.telemetry.Registry, Faults: s.faults,
 	}
 	parts, err := s.program.Build(env)
 	if err != nil {

@@ -4,11 +4,13 @@ package app
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 	"millrace/pkg/service"
 	"millrace/services/inventory"
 	"millrace/services/inventory/consumer"
@@ -20,8 +22,12 @@ import (
 func Run(ctx context.Context, c Config) error {
 	return service.Run(ctx, service.Program{
 		Name: "inventory", HTTPAddr: c.HTTPAddr, Config: c.Config,
-		Migrations: postgres.Migrations(), Build: build,
+		Migrations: postgres.Migrations(), FaultPoints: faultPoints(), Build: build,
 	})
+}
+
+func faultPoints() []fault.Point {
+	return slices.Concat([]fault.Point{fault.EffectBeforeCommit, fault.EffectAfterCommit}, fault.RelayPoints(), fault.ConsumerPoints())
 }
 
 func build(env *service.Env) (service.Parts, error) {

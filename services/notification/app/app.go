@@ -3,10 +3,12 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 	"millrace/pkg/service"
 	"millrace/services/notification"
 	"millrace/services/notification/consumer"
@@ -18,9 +20,15 @@ import (
 func Run(ctx context.Context, c Config) error {
 	return service.Run(ctx, service.Program{
 		Name: "notification", HTTPAddr: c.HTTPAddr, Config: c.Config,
-		Migrations: postgres.Migrations(),
-		Build:      func(env *service.Env) (service.Parts, error) { return build(env, c) },
+		Migrations: postgres.Migrations(), FaultPoints: faultPoints(),
+		Build: func(env *service.Env) (service.Parts, error) { return build(env, c) },
 	})
+}
+
+func faultPoints() []fault.Point {
+	return slices.Concat(
+		[]fault.Point{fault.MailBeforeSend, fault.MailAfterSend, fault.EffectBeforeCommit, fault.EffectAfterCommit},
+		fault.ConsumerPoints())
 }
 
 func build(env *service.Env, c Config) (service.Parts, error) {

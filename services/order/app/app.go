@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 	"millrace/pkg/service"
 	"millrace/services/order"
 	"millrace/services/order/consumer"
@@ -22,9 +24,15 @@ import (
 func Run(ctx context.Context, c Config) error {
 	return service.Run(ctx, service.Program{
 		Name: "order", HTTPAddr: c.HTTPAddr, Config: c.Config,
-		Migrations: postgres.Migrations(),
-		Build:      func(env *service.Env) (service.Parts, error) { return build(env, c) },
+		Migrations: postgres.Migrations(), FaultPoints: faultPoints(),
+		Build: func(env *service.Env) (service.Parts, error) { return build(env, c) },
 	})
+}
+
+func faultPoints() []fault.Point {
+	return slices.Concat(
+		[]fault.Point{fault.OrderBeforeCommit, fault.OrderAfterCommit, fault.EffectBeforeCommit, fault.EffectAfterCommit},
+		fault.RelayPoints(), fault.ConsumerPoints())
 }
 
 func build(env *service.Env, c Config) (service.Parts, error) {
