@@ -162,7 +162,7 @@ func (b *Broker) openData(ctx context.Context) error {
 		return err
 	}
 	b.cluster.Subscribe(b.replicas.Apply)
-	b.groups = coordinator.Start(coordinatorConfig(s), &offsetsLog{b.cluster, b.replicas}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
+	b.groups = coordinator.Start(coordinatorConfig(s), &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
 	b.cluster.Subscribe(forgetOffsets(b.groups))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/broker/internal/group"
+	"millrace/broker/internal/statelog"
 )
 
 // instantLog is durable at once and keeps nothing.
@@ -15,11 +16,11 @@ type instantLog struct{ batches atomic.Int64 }
 
 func (*instantLog) Partitions() int32            { return 50 }
 func (*instantLog) Create(context.Context) error { return nil }
-func (l *instantLog) Append(context.Context, int32, []Record) error {
+func (l *instantLog) Append(_ context.Context, _ int32, batches []statelog.Batch) []error {
 	l.batches.Add(1)
-	return nil
+	return make([]error, len(batches))
 }
-func (*instantLog) Read(context.Context, int32, func(Record) error) error { return nil }
+func (*instantLog) Read(context.Context, int32, func(statelog.Batch) error) error { return nil }
 
 func loadedForBench(b *testing.B, log Log) *Coordinator {
 	b.Helper()

@@ -23,11 +23,11 @@ const (
 func encode(groupID string, r group.Record) Record {
 	switch r := r.(type) {
 	case group.OffsetRecord:
-		return Record{offsetKey(groupID, r.TopicPartition), offsetValue(r.Offset)}
+		return Record{Key: offsetKey(groupID, r.TopicPartition), Value: offsetValue(r.Offset)}
 	case group.OffsetTombstone:
 		return Record{Key: offsetKey(groupID, r.TopicPartition)}
 	case group.Metadata:
-		return Record{groupKey(groupID), groupValue(r)}
+		return Record{Key: groupKey(groupID), Value: groupValue(r)}
 	case group.MetadataTombstone:
 		return Record{Key: groupKey(groupID)}
 	}
@@ -77,8 +77,11 @@ func groupValue(m group.Metadata) []byte {
 
 // loading gathers a partition's records: the last one of each key counts.
 type loading struct {
+	rules            rules
+	partition        int32
 	groups           map[string]*loaded
 	records, unknown int
+	found, offsets   int // that were brought to life
 }
 
 type loaded struct {

@@ -115,7 +115,7 @@ func TestCodec_OldVersions(t *testing.T) {
 		"0003" + "0000000000000005" + "00000009" + "00016d" + "0000018bcfe56800":         {Offset: 5, LeaderEpoch: 9, Metadata: "m", Committed: noon},
 	} {
 		l := loading{groups: map[string]*loaded{}}
-		if err := l.add(Record{unhex(key), unhex(value)}); err != nil {
+		if err := l.add(Record{Key: unhex(key), Value: unhex(value)}); err != nil {
 			t.Errorf("%s: %v", value, err)
 			continue
 		}
@@ -127,7 +127,7 @@ func TestCodec_OldVersions(t *testing.T) {
 	groupV0 := "0000" + "0008" + hex.EncodeToString([]byte("consumer")) + "00000001" + "000172" + "00016d" + "00000001" +
 		"00016d" + "000163" + "000168" + "00002710" + "00000000" + "00000000"
 	l := loading{groups: map[string]*loaded{}}
-	if err := l.add(Record{unhex("0002" + "000167"), unhex(groupV0)}); err != nil {
+	if err := l.add(Record{Key: unhex("0002" + "000167"), Value: unhex(groupV0)}); err != nil {
 		t.Fatal(err)
 	}
 	m := l.groups["g"].metadata.Members[0]
@@ -156,7 +156,7 @@ func FuzzLoad(f *testing.F) {
 	cfg := group.DefaultConfig()
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		l := loading{groups: map[string]*loaded{}}
-		if err := l.add(Record{key, value}); err != nil {
+		if err := l.add(Record{Key: key, Value: value}); err != nil {
 			return
 		}
 		for id, g := range l.groups {

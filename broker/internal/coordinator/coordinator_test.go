@@ -535,10 +535,8 @@ func TestCoordinator_ClientGoesAway(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-done
-		e := (*c.shards.Load())[0].lock("g")
-		defer e.mu.Unlock()
-		if len(e.waiting) != 0 {
-			t.Errorf("%d requests are still waited for", len(e.waiting))
+		if _, waiting := c.rt.Held(); waiting != 0 {
+			t.Errorf("%d requests are still waited for", waiting)
 		}
 	})
 }
@@ -557,7 +555,7 @@ func TestCoordinator_QuestionsLeaveNothing(t *testing.T) {
 		_ = c.Delete(context.Background(), id)
 		_ = c.Join(context.Background(), id, group.Join{SessionTimeout: time.Second})
 	}
-	if n := len((*c.shards.Load())[0].groups); n != 1 {
+	if n, _ := c.rt.Held(); n != 1 {
 		t.Errorf("%d groups in memory, want 1", n)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/statelog"
 )
 
 // fakeLog is __consumer_offsets in memory. What Append has returned for is durable and
@@ -45,7 +47,14 @@ func (l *fakeLog) Create(context.Context) error {
 	return nil
 }
 
-func (l *fakeLog) Append(ctx context.Context, partition int32, records []Record) error {
+func (l *fakeLog) Append(ctx context.Context, partition int32, batches []statelog.Batch) []error {
+	errs := make([]error, len(batches))
+	fail := func(err error) []error {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
 	stop := context.AfterFunc(ctx, l.cond.Broadcast)
 	defer stop()
 	l.mu.Lock()
@@ -56,18 +65,20 @@ func (l *fakeLog) Append(ctx context.Context, partition int32, records []Record)
 		l.cond.Wait()
 	}
 	if l.fail != nil {
-		return l.fail
+		return fail(l.fail)
 	}
 	if ctx.Err() != nil {
-		return kerr.RequestTimedOut
+		return fail(kerr.RequestTimedOut)
 	}
-	for _, r := range records {
-		l.durable[partition] = append(l.durable[partition], Record{slices.Clone(r.Key), slices.Clone(r.Value)})
+	for _, b := range batches {
+		for _, r := range b.Records {
+			l.durable[partition] = append(l.durable[partition], Record{Key: slices.Clone(r.Key), Value: slices.Clone(r.Value)})
+		}
 	}
-	return nil
+	return errs
 }
 
-func (l *fakeLog) Read(ctx context.Context, partition int32, f func(Record) error) error {
+func (l *fakeLog) Read(ctx context.Context, partition int32, f func(statelog.Batch) error) error {
 	stop := context.AfterFunc(ctx, l.cond.Broadcast)
 	defer stop()
 	l.mu.Lock()
@@ -80,7 +91,7 @@ func (l *fakeLog) Read(ctx context.Context, partition int32, f func(Record) erro
 		return ctx.Err()
 	}
 	for _, r := range records {
-		if err := f(r); err != nil {
+		if err := f(statelog.Batch{Records: []Record{r}}); err != nil {
 			return err
 		}
 	}

@@ -1,36 +1,17 @@
 package coordinator
 
 import (
-	"context"
 	"time"
 
 	"millrace/broker/internal/group"
+	"millrace/broker/internal/statelog"
 )
 
 // Log is the topic __consumer_offsets as the coordinator needs it.
-type Log interface {
-	// Partitions returns how many partitions the topic has; 0: it does not exist yet.
-	Partitions() int32
-	// Create makes the topic (compacted, offsets.topic.num.partitions). It is no error
-	// if it exists.
-	Create(ctx context.Context) error
-	// Append writes the records to a partition as one batch and returns when they are
-	// durable. An error that is a *kerr.Error finds its way to the client as Kafka maps
-	// it: KAFKA_STORAGE_ERROR becomes NOT_COORDINATOR, for example.
-	// The records are not kept.
-	Append(ctx context.Context, partition int32, records []Record) error
-	// Read calls f with every record of a partition in order, from the start to the end
-	// of what is durable. A nil value is a tombstone. f keeps nothing of its arguments.
-	// It stops at the first error of f and returns it.
-	Read(ctx context.Context, partition int32, f func(r Record) error) error
-}
+type Log = statelog.Log
 
 // Record is a record of the topic.
-type Record struct {
-	Key, Value []byte // Value nil: tombstone
-}
-
-func (r Record) size() int { return len(r.Key) + len(r.Value) + 32 }
+type Record = statelog.Record
 
 // Events hears of what happens, for logs and metrics. Methods return quickly and do
 // not call the coordinator.

@@ -2,47 +2,18 @@ package coordinator
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"millrace/broker/internal/group"
+	"millrace/broker/internal/statelog"
 )
 
 // call feeds one input to a group and waits for the answer. prepare gets the number
 // of the request.
-func call[T any](ctx context.Context, c *Coordinator, groupID string, prepare func(group.Ref) group.Input) (answer T, err *kerr.Error) {
-	s, err := c.shardOf(groupID)
-	if err != nil {
-		return answer, err
-	}
-	if s == nil { // there are no groups at all: a new one answers
-		g := group.New(groupID, &c.cfg.Group, time.Now())
-		for _, e := range g.Step(time.Now(), prepare(1)) {
-			if r, ok := e.(group.Reply); ok {
-				return r.Body.(T), nil
-			}
-		}
-		return answer, kerr.CoordinatorNotAvailable
-	}
-	reply := make(chan any, 1)
-	e := s.lock(groupID)
-	e.ref++
-	ref := e.ref
-	e.waiting[ref] = reply
-	e.step(prepare(ref))
-	e.mu.Unlock()
-	select {
-	case r := <-reply:
-		return r.(T), nil
-	case <-ctx.Done():
-	case <-c.ctx.Done():
-	}
-	e.mu.Lock()
-	delete(e.waiting, ref)
-	e.mu.Unlock()
-	return answer, kerr.CoordinatorNotAvailable
+func call[T any](ctx context.Context, c *Coordinator, groupID string, prepare func(group.Ref) group.Input) (T, *kerr.Error) {
+	return statelog.Call[T](ctx, c.rt, groupID, func(ref uint64) group.Input { return prepare(group.Ref(ref)) })
 }
 
 // Join handles a JoinGroup request; Ref and NewMemberID are filled in. It returns when
@@ -160,27 +131,13 @@ func (c *Coordinator) TopicsDeleted(topics ...string) {
 	for _, t := range topics {
 		gone[t] = true
 	}
-	_ = c.each(func(e *entry) { e.step(group.DropTopics{Topics: gone}) })
+	_ = c.rt.Each(func(e *entry) { e.Step(group.DropTopics{Topics: gone}) })
 }
 
 // Describe tells how a group stands; found is false if it does not exist.
 func (c *Coordinator) Describe(groupID string) (d group.Description, found bool, err *kerr.Error) {
-	s, err := c.shardOf(groupID)
-	if s == nil || err != nil {
-		return d, false, err
-	}
-	s.mu.Lock()
-	e := s.groups[groupID]
-	s.mu.Unlock()
-	if e == nil {
-		return d, false, nil
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.gone || !e.g.Known() {
-		return d, false, nil
-	}
-	return e.g.Describe(), true, nil
+	found, err = c.rt.View(groupID, func(g *group.Group) { d = g.Describe() })
+	return d, found, err
 }
 
 // Listed is a group in a list.
@@ -192,11 +149,8 @@ type Listed struct {
 
 // List returns all groups. With an error, some could not be read yet.
 func (c *Coordinator) List() (groups []Listed, err *kerr.Error) {
-	if c.ctx.Err() != nil {
-		return nil, kerr.CoordinatorNotAvailable
-	}
-	err = c.each(func(e *entry) {
-		groups = append(groups, Listed{e.g.ID(), e.g.State(), e.g.ProtocolType()})
+	err = c.rt.Each(func(e *entry) {
+		groups = append(groups, Listed{e.ID, e.Machine.State(), e.Machine.ProtocolType()})
 	})
 	return groups, err
 }
@@ -213,19 +167,10 @@ type Stats struct {
 // Stats counts groups, members and offsets.
 func (c *Coordinator) Stats() Stats {
 	st := Stats{Groups: map[group.State]int{}}
-	if shards := c.shards.Load(); shards != nil {
-		for _, s := range *shards {
-			switch s.state.Load() {
-			case stateLoading:
-				st.Loading++
-			case stateFailed:
-				st.Failed++
-			}
-		}
-	}
-	_ = c.each(func(e *entry) {
-		st.Groups[e.g.State()]++
-		members, offsets := e.g.Size()
+	st.Loading, st.Failed = c.rt.Progress()
+	_ = c.rt.Each(func(e *entry) {
+		st.Groups[e.Machine.State()]++
+		members, offsets := e.Machine.Size()
 		st.Members += members
 		st.Offsets += offsets
 	})

@@ -1,11 +1,11 @@
-package coordinator
+package statelog
 
 import "unicode/utf16"
 
-// partitionFor returns the partition of __consumer_offsets that keeps a group: the
+// PartitionFor returns the partition that keeps the machine of an id: the
 // absolute value of Java's String.hashCode, modulo the number of partitions.
-func partitionFor(groupID string, partitions int32) int32 {
-	h := javaHash(groupID)
+func PartitionFor(id string, partitions int32) int32 {
+	h := javaHash(id)
 	if h < 0 {
 		h = max(-h, 0) // -(-2^31) is -2^31 again; Kafka takes 0 for it
 	}

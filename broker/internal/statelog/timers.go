@@ -1,4 +1,4 @@
-package coordinator
+package statelog
 
 import (
 	"container/heap"
@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// timers knows when each group wants its next tick. One heap and one goroutine serve
-// them all. A heartbeat does not touch it: the group's deadline stays where it is and
-// is found to be early when it comes.
+// timers knows when each machine wants its next tick. One heap and one goroutine serve
+// them all. Most inputs do not touch it: a deadline that moved away stays where it is
+// and is found to be early when it comes.
 type timers struct {
 	mu   sync.Mutex
 	heap timerHeap
@@ -19,7 +19,7 @@ type timerHeap []*timer
 
 // timer is an entry's place in the heap.
 type timer struct {
-	e     *entry
+	tick  func()
 	at    time.Time
 	index int // -1: not in the heap
 }
@@ -52,26 +52,26 @@ func (t *timers) set(tm *timer, at time.Time) {
 }
 
 // due takes out the entries whose time has come and returns when the next one will.
-func (t *timers) due(now time.Time) (due []*entry, next time.Time) {
+func (t *timers) due(now time.Time) (due []*timer, next time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.heap) > 0 {
 		if at := t.heap[0].at; at.After(now) {
 			return due, at
 		}
-		due = append(due, heap.Pop(&t.heap).(*timer).e)
+		due = append(due, heap.Pop(&t.heap).(*timer))
 	}
 	return due, time.Time{}
 }
 
-// run ticks the groups until stop is closed.
-func (t *timers) run(stop <-chan struct{}, tick func(*entry)) {
+// run ticks the machines until stop is closed.
+func (t *timers) run(stop <-chan struct{}) {
 	clock := time.NewTimer(time.Hour)
 	defer clock.Stop()
 	for {
 		due, next := t.due(time.Now())
-		for _, e := range due {
-			tick(e)
+		for _, tm := range due {
+			tm.tick()
 		}
 		if len(due) > 0 {
 			continue

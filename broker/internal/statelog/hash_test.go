@@ -1,4 +1,4 @@
-package coordinator
+package statelog
 
 import (
 	"strings"
@@ -25,11 +25,11 @@ func TestPartitionFor(t *testing.T) {
 		if got := javaHash(tt.id); got != tt.hash {
 			t.Errorf("%q: hash %d, Java's is %d", tt.id, got, tt.hash)
 		}
-		if got := partitionFor(tt.id, 50); got != tt.partition {
+		if got := PartitionFor(tt.id, 50); got != tt.partition {
 			t.Errorf("%q: partition %d, Kafka's is %d", tt.id, got, tt.partition)
 		}
 	}
-	if got := partitionFor(strings.Repeat("z", 1000), 1); got != 0 {
+	if got := PartitionFor(strings.Repeat("z", 1000), 1); got != 0 {
 		t.Errorf("one partition: %d", got)
 	}
 }

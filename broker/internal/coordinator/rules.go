@@ -1,0 +1,83 @@
+package coordinator
+
+import (
+	"time"
+
+	"millrace/broker/internal/group"
+	"millrace/broker/internal/statelog"
+)
+
+// rules feed groups and carry out what they want done.
+type rules struct{ c *Coordinator }
+
+// New implements statelog.Rules.
+func (r rules) New(id string, now time.Time) *group.Group {
+	return group.New(id, &r.c.cfg.Group, now)
+}
+
+// Step implements statelog.Rules.
+func (r rules) Step(e *entry, now time.Time, in group.Input) { r.carryOut(e, e.Machine.Step(now, in)) }
+
+func (r rules) carryOut(e *entry, effects group.Effects) {
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case group.Reply:
+			e.Reply(uint64(effect.Ref), effect.Body)
+		case group.Persist:
+			b := statelog.Batch{Records: make([]Record, len(effect.Records))}
+			for i, record := range effect.Records {
+				b.Records[i] = encode(e.ID, record)
+			}
+			e.Write(effect.Seq, b)
+		case group.Event:
+			r.c.events.Group(e.ID, effect)
+		}
+	}
+}
+
+// Exists implements statelog.Rules.
+func (rules) Exists(g *group.Group) bool { return g.Known() && g.State() != group.Dead }
+
+// Deadline implements statelog.Rules.
+func (rules) Deadline(g *group.Group) time.Time { return g.Deadline() }
+
+// Tick implements statelog.Rules.
+func (rules) Tick() group.Input { return group.Tick{} }
+
+// Written implements statelog.Rules.
+func (rules) Written(seq uint64, err error) group.Input { return group.Persisted{Seq: seq, Err: err} }
+
+// Load implements statelog.Rules.
+func (r rules) Load(partition int32) statelog.Loader[*group.Group, group.Input] {
+	return &loading{rules: r, partition: partition, groups: map[string]*loaded{}}
+}
+
+// Add implements statelog.Loader.
+func (l *loading) Add(b statelog.Batch) error {
+	for _, r := range b.Records {
+		if err := l.add(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restore implements statelog.Loader.
+func (l *loading) Restore(enter func(id string, g *group.Group, begin func(e *entry))) {
+	for id, loaded := range l.groups {
+		if loaded.metadata == nil && len(loaded.offsets) == 0 {
+			continue // all tombstones
+		}
+		l.found++
+		l.offsets += len(loaded.offsets)
+		g, effects := group.Restore(id, &l.rules.c.cfg.Group, time.Now(), loaded.metadata, loaded.offsets)
+		enter(id, g, func(e *entry) { l.rules.carryOut(e, effects) })
+	}
+}
+
+// Done implements statelog.Loader.
+func (l *loading) Done(took time.Duration, err error) {
+	l.rules.c.events.Loaded(Load{
+		Partition: l.partition, Records: l.records, Unknown: l.unknown, Groups: l.found, Offsets: l.offsets, Took: took, Err: err,
+	})
+}
