@@ -41,8 +41,8 @@ func Encode(e Event) ([]byte, error) {
 }
 
 // Decode reads an event and validates it. The dynamic type of the result is
-// [OrderCreated], [InventoryReserved] or [InventoryRejected]. Errors are
-// *[SyntaxError], *[UnknownTypeError] or *[FieldError]: none of them goes away by
+// [OrderCreated], [InventoryReserved], [InventoryRejected] or [StockAdjusted]. Errors
+// are *[SyntaxError], *[UnknownTypeError] or *[FieldError]: none of them goes away by
 // trying again.
 func Decode(payload []byte) (Event, error) {
 	var head struct {
@@ -58,6 +58,8 @@ func Decode(payload []byte) (Event, error) {
 		return decode[InventoryReserved](payload)
 	case TypeInventoryRejected:
 		return decode[InventoryRejected](payload)
+	case TypeStockAdjusted:
+		return decode[StockAdjusted](payload)
 	default:
 		return nil, &UnknownTypeError{Type: head.Type}
 	}

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -12,16 +13,18 @@ const (
 	TypeOrderCreated      Type = "ORDER_CREATED"
 	TypeInventoryReserved Type = "INVENTORY_RESERVED"
 	TypeInventoryRejected Type = "INVENTORY_REJECTED"
+	TypeStockAdjusted     Type = "STOCK_ADJUSTED"
 )
 
-// Event is one of [OrderCreated], [InventoryReserved] and [InventoryRejected].
+// Event is one of [OrderCreated], [InventoryReserved], [InventoryRejected] and
+// [StockAdjusted].
 type Event interface {
 	// Type is the value of event_type.
 	Type() Type
 	// Topic is where the event is published.
 	Topic() string
-	// Key is the record key: the order id, so that the events of an order keep
-	// their order.
+	// Key is the record key, so that the events of one thing keep their order: the
+	// order id, of StockAdjusted the product id.
 	Key() string
 	// Validate returns a *[FieldError] that names the first field that breaks a rule.
 	Validate() error
@@ -71,17 +74,33 @@ type InventoryRejected struct {
 	Timestamp  time.Time `json:"timestamp"`
 }
 
+// StockAdjusted says that somebody has set the stock of a product. The delta counts,
+// not the sum: it commutes with the reservations, so the stock is the sum of all
+// deltas minus all reservations, in whatever order they are read.
+type StockAdjusted struct {
+	ProductID string `json:"product_id"`
+	// Sequence counts the adjustments of this product, from 1. A reader that meets a
+	// number twice has met a copy; a number that is missing was lost.
+	Sequence       int64     `json:"sequence"`
+	AvailableDelta int64     `json:"available_delta"`
+	Available      int64     `json:"available"` // afterwards
+	Timestamp      time.Time `json:"timestamp"`
+}
+
 func (OrderCreated) Type() Type      { return TypeOrderCreated }
 func (InventoryReserved) Type() Type { return TypeInventoryReserved }
 func (InventoryRejected) Type() Type { return TypeInventoryRejected }
+func (StockAdjusted) Type() Type     { return TypeStockAdjusted }
 
 func (OrderCreated) Topic() string      { return TopicOrders }
 func (InventoryReserved) Topic() string { return TopicInventory }
 func (InventoryRejected) Topic() string { return TopicInventory }
+func (StockAdjusted) Topic() string     { return TopicStock }
 
 func (e OrderCreated) Key() string      { return e.OrderID }
 func (e InventoryReserved) Key() string { return e.OrderID }
 func (e InventoryRejected) Key() string { return e.OrderID }
+func (e StockAdjusted) Key() string     { return e.ProductID }
 
 // Validate implements [Event].
 func (e OrderCreated) Validate() error {
@@ -113,6 +132,20 @@ func (e InventoryRejected) Validate() error {
 	r.id("product_id", e.ProductID)
 	r.check(e.Wanted > 0, "wanted", e.Wanted, "must be 1 or more")
 	r.check(e.Available >= 0, "available", e.Available, "must be zero or more")
+	r.time(e.Timestamp)
+	return r.broken()
+}
+
+// MaxStock bounds the stock of one product, and so each step of it.
+const MaxStock = 1_000_000_000_000
+
+// Validate implements [Event].
+func (e StockAdjusted) Validate() error {
+	r := rules{event: e.Type()}
+	r.id("product_id", e.ProductID)
+	r.check(e.Sequence > 0, "sequence", e.Sequence, "must be 1 or more")
+	r.check(e.AvailableDelta >= -MaxStock && e.AvailableDelta <= MaxStock, "available_delta", e.AvailableDelta, "must lie within plus and minus "+strconv.Itoa(MaxStock))
+	r.check(e.Available >= 0 && e.Available <= MaxStock, "available", e.Available, "must be from 0 to "+strconv.Itoa(MaxStock))
 	r.time(e.Timestamp)
 	return r.broken()
 }

@@ -31,6 +31,9 @@ func samples() map[string]events.Event {
 			OrderID: "order_456", CustomerID: "customer_123", Reason: events.ReasonInsufficientStock,
 			ProductID: "coffee-beans", Wanted: 2, Available: 1, Timestamp: moment,
 		},
+		"stock_adjusted": events.StockAdjusted{
+			ProductID: "coffee-beans", Sequence: 3, AvailableDelta: -40, Available: 60, Timestamp: moment,
+		},
 	}
 }
 
@@ -64,8 +67,12 @@ func TestEncode_GoldenAndBack(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(back, event) {
 				t.Errorf("got %+v, %v", back, err)
 			}
-			if event.Key() != "order_456" {
-				t.Errorf("key %q", event.Key())
+			want := "order_456"
+			if event.Topic() == events.TopicStock {
+				want = "coffee-beans"
+			}
+			if event.Key() != want {
+				t.Errorf("key %q, want %q", event.Key(), want)
 			}
 		})
 	}
@@ -138,6 +145,9 @@ func TestEncode_RefusesWhatDecodeWould(t *testing.T) {
 		events.OrderCreated{},
 		events.InventoryReserved{OrderID: "o", CustomerID: "c"},
 		events.InventoryRejected{OrderID: "o", CustomerID: "c", Reason: events.ReasonUnknownProduct, ProductID: "p", Wanted: 1, Available: -1, Timestamp: moment},
+		events.StockAdjusted{ProductID: "p", Timestamp: moment},
+		events.StockAdjusted{ProductID: "p", Sequence: 1, Available: events.MaxStock + 1, Timestamp: moment},
+		events.StockAdjusted{ProductID: "p", Sequence: 1, AvailableDelta: -events.MaxStock - 1, Timestamp: moment},
 	} {
 		if _, err := events.Encode(e); !errors.As(err, &field) || field.Event != e.Type() {
 			t.Errorf("%T: got %v", e, err)

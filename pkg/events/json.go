@@ -85,6 +85,31 @@ func (e *InventoryRejected) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON returns the form in asyncapi.yaml.
+func (e StockAdjusted) MarshalJSON() ([]byte, error) {
+	type plain StockAdjusted
+	return json.Marshal(struct {
+		EventType Type `json:"event_type"`
+		plain
+		Timestamp string `json:"timestamp"`
+	}{e.Type(), plain(e), formatTime(e.Timestamp)})
+}
+
+// UnmarshalJSON reads the form in asyncapi.yaml; it does not look at event_type.
+func (e *StockAdjusted) UnmarshalJSON(data []byte) error {
+	type plain StockAdjusted
+	var form struct {
+		plain
+		Timestamp timestamp `json:"timestamp"`
+	}
+	if err := json.Unmarshal(data, &form); err != nil {
+		return err
+	}
+	*e = StockAdjusted(form.plain)
+	e.Timestamp = time.Time(form.Timestamp)
+	return nil
+}
+
 // timestampFormat is what is written: ISO 8601 with milliseconds, in UTC.
 const timestampFormat = "2006-01-02T15:04:05.000Z07:00"
 

@@ -127,3 +127,32 @@ func shorten(s string) string {
 	}
 	return s
 }
+
+// FormatUnitPrices returns the value of [HeaderUnitPrices]: "12.50,5.49".
+func FormatUnitPrices(prices []Money) string {
+	texts := make([]string, len(prices))
+	for i, price := range prices {
+		texts[i] = price.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// ParseUnitPrices reads the value of [HeaderUnitPrices] for an order with so many
+// items. An error is a *[HeaderError].
+func ParseUnitPrices(value string, items int) ([]Money, error) {
+	fail := func(rule string) ([]Money, error) {
+		return nil, &HeaderError{Header: HeaderUnitPrices, Value: shorten(value), Rule: rule}
+	}
+	if items < 1 || strings.Count(value, ",") != items-1 {
+		return fail("must hold one price for each of the " + strconv.Itoa(items) + " items")
+	}
+	prices := make([]Money, 0, items)
+	for text := range strings.SplitSeq(value, ",") {
+		price, err := ParseMoney(text)
+		if err != nil || price < 0 {
+			return fail("must be amounts like 12.50, zero or more")
+		}
+		prices = append(prices, price)
+	}
+	return prices, nil
+}

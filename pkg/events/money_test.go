@@ -2,7 +2,9 @@ package events_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"millrace/pkg/events"
@@ -63,3 +65,17 @@ func TestMoney_Arithmetic(t *testing.T) {
 }
 
 func second(_ events.Money, ok bool) bool { return ok }
+
+func TestUnitPrices_RoundTripAndRefusals(t *testing.T) {
+	want := []events.Money{1250, 0, 7}
+	text := events.FormatUnitPrices(want)
+	if got, err := events.ParseUnitPrices(text, 3); err != nil || text != "12.50,0.00,0.07" || !slices.Equal(got, want) {
+		t.Errorf("%q came back as %v, %v", text, got, err)
+	}
+	for text, items := range map[string]int{"": 1, "12.50": 2, "12.50,1.00": 1, "-1.00": 1, "12.505": 1, "1,,2": 3, "much": 1, "1.00": 0} {
+		var header *events.HeaderError
+		if _, err := events.ParseUnitPrices(text, items); !errors.As(err, &header) || header.Header != events.HeaderUnitPrices {
+			t.Errorf("%q for %d items: %v", text, items, err)
+		}
+	}
+}

@@ -146,7 +146,7 @@ func TestTopics_EachGroupHasItsRetryTopic(t *testing.T) {
 		partitions[topic.Name] = topic.Partitions
 	}
 	for name, want := range map[string]int32{
-		"orders": 4, "inventory": 4, "orders-dlq": 4, "inventory-dlq": 4, "dlq-audit": 1,
+		"orders": 4, "inventory": 4, "stock": 4, "orders-dlq": 4, "inventory-dlq": 4, "dlq-audit": 1,
 		"orders-retry-inventory-service": 4, "orders-retry-notification-service": 4,
 		"inventory-retry-order-service": 4, "inventory-retry-notification-service": 4,
 	} {

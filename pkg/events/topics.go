@@ -4,6 +4,7 @@ package events
 const (
 	TopicOrders    = "orders"
 	TopicInventory = "inventory"
+	TopicStock     = "stock"
 
 	TopicOrdersDLQ    = TopicOrders + deadLetterSuffix
 	TopicInventoryDLQ = TopicInventory + deadLetterSuffix
@@ -39,6 +40,13 @@ const (
 	HeaderEventVersion = "event_version"
 	// HeaderContentType is always application/json.
 	HeaderContentType = "content-type"
+	// HeaderUnitPrices, on ORDER_CREATED, holds the price of one of each item, in the
+	// order of the items, see [FormatUnitPrices]. The course's payload has the total alone.
+	HeaderUnitPrices = "unit_prices"
+	// HeaderIdempotencyKeyHash, on ORDER_CREATED, is the SHA-256 of the Idempotency-Key
+	// of the request, in hexadecimal; absent: the request had none. It is what the order
+	// service needs to answer a repeated request after its state was built anew.
+	HeaderIdempotencyKeyHash = "idempotency_key_sha256"
 )
 
 // ContentType is the value of [HeaderContentType].
@@ -72,18 +80,23 @@ func Subscriptions() []Subscription {
 // Topics lists all topics of the shop.
 func Topics() []Topic {
 	topics := []Topic{
-		{Name: TopicOrders, Partitions: Partitions},
-		{Name: TopicInventory, Partitions: Partitions},
-		{Name: TopicOrdersDLQ, Partitions: Partitions},
-		{Name: TopicInventoryDLQ, Partitions: Partitions},
+		{Name: TopicOrders, Partitions: Partitions, Configs: kept()},
+		{Name: TopicInventory, Partitions: Partitions, Configs: kept()},
+		{Name: TopicStock, Partitions: Partitions, Configs: kept()},
+		{Name: TopicOrdersDLQ, Partitions: Partitions, Configs: kept()},
+		{Name: TopicInventoryDLQ, Partitions: Partitions, Configs: kept()},
 	}
 	for _, s := range Subscriptions() {
 		topics = append(topics, Topic{Name: RetryTopic(s.Topic, s.Group), Partitions: Partitions})
 	}
 	// One partition: the entries are few, and their order is the story.
-	return append(topics, Topic{Name: TopicDLQAudit, Partitions: 1, Configs: map[string]string{
-		"retention.ms": "-1", "retention.bytes": "-1",
-	}})
+	return append(topics, Topic{Name: TopicDLQAudit, Partitions: 1, Configs: kept()})
+}
+
+// kept are the settings of a topic that is never cleaned: what the services know can
+// be built anew from it, or somebody has still to look at it.
+func kept() map[string]string {
+	return map[string]string{"retention.ms": "-1", "retention.bytes": "-1"}
 }
 
 // DeadLetterTopic names the topic that takes what could not be processed of another.

@@ -16,7 +16,7 @@ import (
 
 // MaxAvailable bounds the stock of one product. It keeps every sum of the
 // quantities of one order far away from the end of int64.
-const MaxAvailable = 1_000_000_000_000
+const MaxAvailable = events.MaxStock
 
 // MaxProductIDLength bounds the product ids that get a stock.
 const MaxProductIDLength = 64
@@ -102,7 +102,7 @@ func Demand(items []events.Item) []Line {
 func Decide(order events.OrderCreated, lines []Line, available map[string]int64, now time.Time) Reservation {
 	r := Reservation{
 		OrderID: order.OrderID, CustomerID: order.CustomerID, Lines: lines,
-		DecidedAt: now.UTC().Truncate(time.Microsecond), // what Postgres can keep
+		DecidedAt: now.UTC().Truncate(time.Millisecond), // what the event tells: from it the reservation can be built anew
 	}
 	for _, line := range lines {
 		have, known := available[line.ProductID]
@@ -131,6 +131,24 @@ func (r Reservation) Event() events.Event {
 		items[i] = events.Item{ProductID: line.ProductID, Quantity: line.Quantity}
 	}
 	return events.InventoryReserved{OrderID: r.OrderID, CustomerID: r.CustomerID, Items: items, Timestamp: r.DecidedAt}
+}
+
+// Adjustment is one time that somebody has set the stock of a product.
+type Adjustment struct {
+	ProductID string
+	// Number counts the adjustments of the product, from 1.
+	Number int64
+	// Delta is what came to Available, or went from it.
+	Delta     int64
+	Available int64 // afterwards
+	At        time.Time
+}
+
+// Event tells of the adjustment whoever builds the stock anew.
+func (a Adjustment) Event() events.Event {
+	return events.StockAdjusted{
+		ProductID: a.ProductID, Sequence: a.Number, AvailableDelta: a.Delta, Available: a.Available, Timestamp: a.At,
+	}
 }
 
 // WellFormedProductID reports whether a product with this id can be stocked.

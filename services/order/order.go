@@ -88,7 +88,7 @@ func Place(id string, r Request, c Catalogue, now time.Time) (Order, error) {
 	if err := Check(r, c); err != nil {
 		return Order{}, err
 	}
-	now = now.UTC().Truncate(time.Microsecond) // what Postgres can keep
+	now = now.UTC().Truncate(time.Millisecond) // what the event tells: from it the order can be built anew
 	o := Order{
 		ID: id, CustomerID: r.CustomerID, Status: Pending,
 		Items:     make([]Item, len(r.Lines)),

@@ -23,8 +23,8 @@ func TestPlace_PricesEveryLine(t *testing.T) {
 	if o.Total != 7990 || o.Status != Pending || o.Items[0].UnitPrice != 1250 || o.Items[1].UnitPrice != 5490 {
 		t.Errorf("placed %+v", o)
 	}
-	if want := now.Truncate(time.Microsecond); !o.CreatedAt.Equal(want) {
-		t.Errorf("created at %v, want %v: Postgres keeps no more", o.CreatedAt, want)
+	if want := now.Truncate(time.Millisecond); !o.CreatedAt.Equal(want) {
+		t.Errorf("created at %v, want %v: the event keeps no more", o.CreatedAt, want)
 	}
 }
 
@@ -124,12 +124,27 @@ func TestRequest_FingerprintTellsRequestsApart(t *testing.T) {
 	}
 }
 
+// What the payload has no field for travels in headers, and the client's key does not.
+func TestOrder_Headers(t *testing.T) {
+	o, err := Place("id", Request{"customer_123", []Line{{"coffee-beans", 2}, {"kettle", 1}}}, catalogue, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := o.Headers(Key{}); len(h) != 1 || h[events.HeaderUnitPrices] != "12.50,54.90" {
+		t.Errorf("%v", h)
+	}
+	const sum = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683" // printf key | sha256sum
+	if h := o.Headers(Key{Value: "key"}); len(h) != 2 || h[events.HeaderIdempotencyKeyHash] != sum {
+		t.Errorf("%v", h)
+	}
+}
+
 func TestOutcomeOf(t *testing.T) {
-	if o, ok := OutcomeOf(events.InventoryReserved{OrderID: "x"}); !ok || o.Status != Confirmed || o.OrderID != "x" {
+	if o, ok := OutcomeOf(events.InventoryReserved{OrderID: "x", Timestamp: now}); !ok || o.Status != Confirmed || o.OrderID != "x" || !o.At.Equal(now) {
 		t.Errorf("%+v, %v", o, ok)
 	}
-	rejected := events.InventoryRejected{OrderID: "x", Reason: events.ReasonInsufficientStock, ProductID: "kettle"}
-	if o, ok := OutcomeOf(rejected); !ok || o.Status != Rejected || o.Reason != "INSUFFICIENT_STOCK kettle" {
+	rejected := events.InventoryRejected{OrderID: "x", Reason: events.ReasonInsufficientStock, ProductID: "kettle", Timestamp: now}
+	if o, ok := OutcomeOf(rejected); !ok || !o.At.Equal(now) || o.Status != Rejected || o.Reason != "INSUFFICIENT_STOCK kettle" {
 		t.Errorf("%+v, %v", o, ok)
 	}
 	if _, ok := OutcomeOf(events.OrderCreated{}); ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"time"
 )
 
@@ -12,6 +13,13 @@ import (
 type Key struct {
 	Value       string
 	Fingerprint [sha256.Size]byte
+}
+
+// Hash is what is kept of the key, and sent with the event: whoever reads either
+// cannot use the key.
+func (k Key) Hash() string {
+	sum := sha256.Sum256([]byte(k.Value))
+	return hex.EncodeToString(sum[:])
 }
 
 // Store keeps orders and products. Package postgres has it.

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/pkg/events"
@@ -190,12 +191,34 @@ func (s *Store) StockOf(ctx context.Context, productID string) (inventory.Stock,
 }
 
 // SetAvailable sets how much of a product can be reserved, whatever there was
-// before. created tells that the product had no stock yet.
+// before, and stores the event that tells of the difference, in one transaction.
+// created tells that the product had no stock yet. To set what is there already
+// changes nothing and tells of nothing.
 func (s *Store) SetAvailable(ctx context.Context, productID string, available int64) (stock inventory.Stock, created bool, err error) {
 	stock = inventory.Stock{ProductID: productID, Available: available}
-	err = s.pool.QueryRow(ctx, `INSERT INTO stock (product_id, available) VALUES ($1, $2)
-		ON CONFLICT (product_id) DO UPDATE SET available = excluded.available
-		RETURNING reserved, xmax = 0`, productID, available).Scan(&stock.Reserved, &created) // xmax is 0 in a row just inserted
+	var before, adjustments int64
+	err = postgres.InPipeline(ctx, nil, s.pool, func(b *pgx.Batch) error {
+		b.Queue(`INSERT INTO stock (product_id, available) VALUES ($1, 0) ON CONFLICT DO NOTHING`, productID).
+			Exec(func(tag pgconn.CommandTag) error {
+				created = tag.RowsAffected() == 1
+				return nil
+			})
+		b.Queue(`SELECT available, reserved, adjustments FROM stock WHERE product_id = $1 FOR UPDATE`, productID).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&before, &stock.Reserved, &adjustments) })
+		return nil
+	}, func(b *pgx.Batch) error {
+		if before == available && !created {
+			return nil
+		}
+		message, err := outbox.EventMessage(inventory.Adjustment{
+			ProductID: productID, Number: adjustments + 1, Delta: available - before, Available: available, At: s.now(),
+		}.Event())
+		if err != nil {
+			return err
+		}
+		b.Queue(`UPDATE stock SET available = $2, adjustments = adjustments + 1 WHERE product_id = $1`, productID, available)
+		return s.outbox.Queue(ctx, b, message)
+	})
 	if err != nil {
 		return stock, false, fmt.Errorf("set the stock of %s: %w", productID, err)
 	}

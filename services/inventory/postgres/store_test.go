@@ -4,17 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/pkg/events"
 	"millrace/pkg/messaging/outbox"
+	pgmigrate "millrace/pkg/postgres"
 	"millrace/pkg/postgres/postgrestest"
 	"millrace/services/inventory"
 	"millrace/services/inventory/postgres"
@@ -83,7 +88,7 @@ func TestStore_ReservesAllOrNothing(t *testing.T) {
 		}
 	}
 	// Each decision has its event, on the order's key.
-	rows, err := pool.Query(t.Context(), `SELECT topic, convert_from(key, 'UTF8'), payload FROM outbox ORDER BY id`)
+	rows, err := pool.Query(t.Context(), `SELECT topic, convert_from(key, 'UTF8'), payload FROM outbox WHERE topic = 'inventory' ORDER BY id`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +209,7 @@ func TestStore_StockIsNeverNegative(t *testing.T) {
 		}
 	}
 	decided, refused := count(t, pool, `SELECT count(*) FROM reservations`), count(t, pool, `SELECT count(*) FROM reservations WHERE status = 'REJECTED'`)
-	if told := count(t, pool, `SELECT count(*) FROM outbox`); decided != orders || told != orders || refused == 0 || refused == orders {
+	if told := count(t, pool, `SELECT count(*) FROM outbox WHERE topic = 'inventory'`); decided != orders || told != orders || refused == 0 || refused == orders {
 		t.Errorf("%d orders decided, %d told of, %d refused; want %d, %d and some", decided, told, refused, orders, orders)
 	}
 }
@@ -221,7 +226,7 @@ func TestStore_DatabaseRefusesNegativeStock(t *testing.T) {
 // Restocking counts for whoever comes after it; what is reserved stays reserved.
 func TestStore_SetAvailable(t *testing.T) {
 	t.Parallel()
-	s, _ := newStore(t)
+	s, pool := newStore(t)
 	set(t, s, "kettle", 1)
 	if r, _, err := s.Reserve(t.Context(), events.GroupInventory, "m-1", newOrder("o-1", item("kettle", 1))); err != nil || r.Refusal != nil {
 		t.Fatal(r, err)
@@ -230,8 +235,107 @@ func TestStore_SetAvailable(t *testing.T) {
 	if err != nil || created || stock != (inventory.Stock{ProductID: "kettle", Available: 7, Reserved: 1}) {
 		t.Errorf("%+v, created %v, %v", stock, created, err)
 	}
-	if _, created, err = s.SetAvailable(t.Context(), "new-thing", 1); err != nil || !created {
+	if _, created, err = s.SetAvailable(t.Context(), "new-thing", 0); err != nil || !created {
 		t.Errorf("created %v, %v", created, err)
+	}
+	set(t, s, "kettle", 7) // is there already
+	rows, err := pool.Query(t.Context(), `SELECT convert_from(key, 'UTF8'), payload FROM outbox WHERE topic = 'stock' ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		got     []string
+		key     string
+		payload []byte
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&key, &payload}, func() error {
+		e, err := events.Decode(payload)
+		if err != nil {
+			return err
+		}
+		a := e.(events.StockAdjusted)
+		got = append(got, fmt.Sprint(key, " ", a.ProductID, " ", a.Sequence, " ", a.AvailableDelta, " ", a.Available))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// From 5 of the catalogue to 1; one was reserved, so from 0 to 7; and a product that is there, with nothing.
+	if want := []string{"kettle kettle 1 -4 1", "kettle kettle 2 7 7", "new-thing new-thing 1 0 0"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
+
+// Sets at the same time are counted one after the other, and their deltas add up.
+func TestStore_SetAvailableAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	const sets = 20
+	var wg sync.WaitGroup
+	for i := range sets {
+		wg.Go(func() {
+			if _, _, err := s.SetAvailable(t.Context(), "new-thing", int64(100+i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := count(t, pool, `SELECT count(DISTINCT convert_from(payload, 'UTF8')::json->>'sequence') FROM outbox`); n != sets {
+		t.Errorf("%d numbers of %d sets", n, sets)
+	}
+	if sum, now := count(t, pool, `SELECT sum((convert_from(payload, 'UTF8')::json->>'available_delta')::bigint)::bigint FROM outbox`), stockOf(t, s, "new-thing").Available; sum != now {
+		t.Errorf("the deltas are %d, the stock is %d", sum, now)
+	}
+}
+
+// A database from before the event tells of what was set in it, once.
+func TestMigrations_TellOfStockThatWasSetBefore(t *testing.T) {
+	t.Parallel()
+	all := postgres.Migrations()
+	own := &all[len(all)-1]
+	before := fstest.MapFS{}
+	for _, name := range []string{"migrations/00001_stock.sql", "migrations/00002_seed.sql"} {
+		text, err := fs.ReadFile(own.FS, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[name] = &fstest.MapFile{Data: text}
+	}
+	later := own.FS
+	own.FS = before
+	pool := postgrestest.New(t, all...)
+	if _, err := pool.Exec(t.Context(), `
+		UPDATE stock SET available = 1, reserved = 4 WHERE product_id = 'kettle'; -- reservations alone
+		UPDATE stock SET available = 1200, reserved = 30 WHERE product_id = 'coffee-beans'; -- 230 more
+		INSERT INTO stock (product_id, available) VALUES ('new-thing', 7)`); err != nil {
+		t.Fatal(err)
+	}
+	own.FS = later
+	for range 2 {
+		if err := pgmigrate.Migrate(t.Context(), pool, all...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := pool.Query(t.Context(), `SELECT payload FROM outbox WHERE topic = 'stock' ORDER BY convert_from(key, 'UTF8')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payloads, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil || len(payloads) != 2 {
+		t.Fatalf("%q, %v", payloads, err)
+	}
+	for i, want := range []events.StockAdjusted{
+		{ProductID: "coffee-beans", Sequence: 1, AvailableDelta: 230, Available: 1200},
+		{ProductID: "new-thing", Sequence: 1, AvailableDelta: 7, Available: 7},
+	} {
+		e, err := events.Decode(payloads[i])
+		got, _ := e.(events.StockAdjusted)
+		want.Timestamp = got.Timestamp
+		if err != nil || got != want || time.Since(got.Timestamp).Abs() > time.Hour {
+			t.Errorf("%s: %+v, %v", payloads[i], got, err)
+		}
+	}
+	if n := count(t, pool, `SELECT count(*) FROM stock WHERE adjustments = 1`); n != 2 {
+		t.Errorf("%d products are said to be adjusted", n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,12 +84,13 @@ func (s *Store) Insert(ctx context.Context, o order.Order, key order.Key) (order
 	if err != nil {
 		return order.Order{}, fmt.Errorf("event of order %s: %w", o.ID, err)
 	}
+	maps.Copy(message.Headers, o.Headers(key))
 	batch := &pgx.Batch{}
 	if key.Value != "" {
 		// First, so that a second request with the key waits here for the first one's
 		// end, and then fails before it has done anything.
 		batch.Queue(`INSERT INTO idempotency_keys (key, fingerprint, order_id, created_at) VALUES ($1, $2, $3, $4)`,
-			key.Value, key.Fingerprint[:], o.ID, o.CreatedAt)
+			key.Hash(), key.Fingerprint[:], o.ID, o.CreatedAt)
 	}
 	products, quantities, prices := columns(o.Items)
 	batch.Queue(`
@@ -126,7 +128,7 @@ func (s *Store) placedUnder(ctx context.Context, key order.Key) (order.Order, er
 		fingerprint []byte
 		id          string
 	)
-	err := s.pool.QueryRow(ctx, `SELECT fingerprint, order_id::text FROM idempotency_keys WHERE key = $1`, key.Value).Scan(&fingerprint, &id)
+	err := s.pool.QueryRow(ctx, `SELECT fingerprint, order_id::text FROM idempotency_keys WHERE key = $1`, key.Hash()).Scan(&fingerprint, &id)
 	if err != nil {
 		return order.Order{}, fmt.Errorf("read idempotency key: %w", err)
 	}
@@ -234,10 +236,12 @@ func (s *Store) query(ctx context.Context, clause string, args ...any) ([]order.
 // decideSQL is all of Decide in one statement, hence one transaction and one round
 // trip. Its parts see the tables as they were before it; an UPDATE that had to wait
 // for another one looks at its condition again. The message is marked as done only
-// if the outcome fits: what does not can be redriven when the cause is gone.
+// if the outcome fits: what does not can be redriven when the cause is gone. The time
+// of the change is the event's own, so that it is the same each time that the orders are
+// built anew from the log; a clock that is behind must not put it before the order.
 const decideSQL = `
 	WITH decided AS (
-		UPDATE orders SET status = $4, reason = $5, updated_at = $6
+		UPDATE orders SET status = $4, reason = $5, updated_at = greatest(created_at, $6)
 		WHERE order_id = $3 AND status = 'PENDING' RETURNING order_id
 	), marked AS (
 		INSERT INTO inbox (consumer_group, message_id)
@@ -255,7 +259,7 @@ func (s *Store) Decide(ctx context.Context, group, messageID string, outcome ord
 		return false, order.ErrNotAnOutcome
 	}
 	var before order.Status
-	err = s.pool.QueryRow(ctx, decideSQL, group, messageID, outcome.OrderID, outcome.Status, outcome.Reason, s.now().UTC()).Scan(&before, &changed)
+	err = s.pool.QueryRow(ctx, decideSQL, group, messageID, outcome.OrderID, outcome.Status, outcome.Reason, outcome.At.UTC()).Scan(&before, &changed)
 	if err == nil && !changed {
 		if before == order.Pending { // another outcome was recorded at the same moment
 			err = s.pool.QueryRow(ctx, `SELECT status FROM orders WHERE order_id = $1`, outcome.OrderID).Scan(&before)

@@ -234,7 +234,8 @@ func TestStore_Decide(t *testing.T) {
 	decide := func(message string, outcome order.Outcome) (bool, error) {
 		return s.Decide(t.Context(), events.GroupOrder, message, outcome)
 	}
-	confirmed := order.Outcome{OrderID: o.ID, Status: order.Confirmed}
+	at := o.CreatedAt.Add(time.Second)
+	confirmed := order.Outcome{OrderID: o.ID, Status: order.Confirmed, At: at}
 	rejected := order.Outcome{OrderID: o.ID, Status: order.Rejected, Reason: "INSUFFICIENT_STOCK kettle"}
 	for _, step := range []struct {
 		message string
@@ -254,7 +255,7 @@ func TestStore_Decide(t *testing.T) {
 		}
 	}
 	got, err := s.Order(t.Context(), o.ID)
-	if err != nil || got.Status != order.Confirmed || got.Reason != "" || !got.UpdatedAt.After(got.CreatedAt) {
+	if err != nil || got.Status != order.Confirmed || got.Reason != "" || !got.UpdatedAt.Equal(at) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	// What failed is not marked as done: it can be redriven when the cause is gone.
