@@ -176,7 +176,7 @@ func TestAsyncAPI(t *testing.T) {
 		if got, want := slices.Sorted(slices.Values(s.Required)), slices.Sorted(maps.Keys(least)); !slices.Equal(got, want) {
 			t.Errorf("document requires %q, code always writes %q", got, want)
 		}
-		for _, reason := range []events.RetryReason{events.RetryDelay, events.RetryRedrive, events.RetryParked} {
+		for _, reason := range []events.RetryReason{events.RetryDelay, events.RetryRedrive, events.RetryParked, events.RetryDiscard} {
 			if allowed := s.properties[events.HeaderRetryReason].Enum; !slices.Contains(allowed, string(reason)) {
 				t.Errorf("document allows the reasons %q, not %q", allowed, reason)
 			}

@@ -18,6 +18,9 @@ const (
 	RetryRedrive RetryReason = "redrive"
 	// RetryParked: an earlier event of its key is not worked off yet.
 	RetryParked RetryReason = "parked"
+	// RetryDiscard: it was a dead letter, and somebody has given it up. It is not
+	// processed; the group only learns that later events of its key may go on.
+	RetryDiscard RetryReason = "discard"
 )
 
 // Names of the record headers that a retry topic adds to the original ones.
@@ -29,6 +32,7 @@ const (
 	HeaderOriginalTimestamp  = "millrace_original_timestamp"
 	HeaderGroup              = "millrace_group"
 	HeaderAttempts           = "millrace_attempts"
+	HeaderDelays             = "millrace_delays"
 	HeaderFirstFailure       = "millrace_first_failure"
 	HeaderNotBefore          = "millrace_not_before"
 	HeaderRedriveID          = "millrace_redrive_id"
@@ -40,7 +44,7 @@ const (
 func RetryHeaders() []string {
 	return []string{
 		HeaderRetryReason, HeaderOriginalTopic, HeaderOriginalPartition, HeaderOriginalOffset,
-		HeaderOriginalTimestamp, HeaderGroup, HeaderAttempts, HeaderFirstFailure, HeaderNotBefore,
+		HeaderOriginalTimestamp, HeaderGroup, HeaderAttempts, HeaderDelays, HeaderFirstFailure, HeaderNotBefore,
 		HeaderRedriveID, HeaderRedriveTraceparent,
 	}
 }
@@ -48,6 +52,9 @@ func RetryHeaders() []string {
 const (
 	// MaxAttempts bounds what a record may say about its tries.
 	MaxAttempts = 1_000_000
+	// MaxDelays bounds the waits between the tries of a record, and MaxDelay one of them.
+	MaxDelays = 100
+	MaxDelay  = 24 * time.Hour
 	// maxTopicLength is Kafka's.
 	maxTopicLength = 249
 )
@@ -67,9 +74,11 @@ type Retry struct {
 	Group string
 	// Attempts counts the tries so far; 0 where there was none.
 	Attempts int
+	// Delays counts the waits that it has had in the retry topic; 0 again after a redrive.
+	Delays int
 	// FirstFailure is when the first try failed; zero when none has.
 	FirstFailure time.Time
-	// NotBefore is when the next try is due; zero: at once.
+	// NotBefore is when the next try is due, at most [MaxDelay] ahead; zero: at once.
 	NotBefore time.Time
 	// RedriveID is the id of the redrive in [TopicDLQAudit], and RedriveTraceparent the
 	// W3C trace context of it; both are empty for other reasons.
@@ -90,6 +99,9 @@ func (r Retry) Headers() map[string]string {
 	}
 	if !r.Timestamp.IsZero() {
 		h[HeaderOriginalTimestamp] = strconv.FormatInt(r.Timestamp.UnixMilli(), 10)
+	}
+	if r.Delays > 0 {
+		h[HeaderDelays] = strconv.Itoa(r.Delays)
 	}
 	if !r.FirstFailure.IsZero() {
 		h[HeaderFirstFailure] = formatTime(r.FirstFailure)
@@ -122,6 +134,7 @@ func ParseRetry(headers map[string]string) (r Retry, ok bool, err error) {
 		Timestamp:          p.millis(HeaderOriginalTimestamp),
 		Group:              p.text(HeaderGroup, true),
 		Attempts:           int(p.number(HeaderAttempts, MaxAttempts)),
+		Delays:             int(p.optionalNumber(HeaderDelays, MaxDelays)),
 		FirstFailure:       p.time(HeaderFirstFailure),
 		NotBefore:          p.time(HeaderNotBefore),
 		RedriveID:          p.text(HeaderRedriveID, false),
@@ -155,10 +168,10 @@ func (p *headerParser) fail(name, rule string) {
 
 func (p *headerParser) reason() RetryReason {
 	switch reason := RetryReason(p.headers[HeaderRetryReason]); reason {
-	case RetryDelay, RetryRedrive, RetryParked:
+	case RetryDelay, RetryRedrive, RetryParked, RetryDiscard:
 		return reason
 	default:
-		p.fail(HeaderRetryReason, fmt.Sprintf("must be %s, %s or %s", RetryDelay, RetryRedrive, RetryParked))
+		p.fail(HeaderRetryReason, fmt.Sprintf("must be %s, %s, %s or %s", RetryDelay, RetryRedrive, RetryParked, RetryDiscard))
 		return ""
 	}
 }
@@ -185,6 +198,13 @@ func (p *headerParser) number(name string, limit int64) int64 {
 		return 0
 	}
 	return int64(n) //nolint:gosec // 63 bits fit
+}
+
+func (p *headerParser) optionalNumber(name string, limit int64) int64 {
+	if _, present := p.headers[name]; !present {
+		return 0
+	}
+	return p.number(name, limit)
 }
 
 func (p *headerParser) millis(name string) time.Time {

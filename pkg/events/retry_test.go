@@ -13,7 +13,7 @@ import (
 
 var fullRetry = events.Retry{
 	Reason: events.RetryRedrive, Topic: events.TopicOrders, Partition: 3, Offset: 41, Timestamp: moment,
-	Group: events.GroupInventory, Attempts: 6, FirstFailure: moment.Add(time.Second), NotBefore: moment.Add(time.Minute),
+	Group: events.GroupInventory, Attempts: 6, Delays: 1, FirstFailure: moment.Add(time.Second), NotBefore: moment.Add(time.Minute),
 	RedriveID: "0192-7f", RedriveTraceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 
@@ -64,8 +64,8 @@ func TestParseRetry_WithoutReasonIsNone(t *testing.T) {
 func TestParseRetry_RefusesByName(t *testing.T) {
 	const absent = "(absent)"
 	for _, c := range []struct{ header, value, says string }{
-		{events.HeaderRetryReason, "", `header millrace_retry_reason is "", it must be delay, redrive or parked`},
-		{events.HeaderRetryReason, "DELAY", "must be delay, redrive or parked"},
+		{events.HeaderRetryReason, "", `header millrace_retry_reason is "", it must be delay, redrive, parked or discard`},
+		{events.HeaderRetryReason, "DELAY", "must be delay, redrive, parked or discard"},
 		{events.HeaderOriginalTopic, absent, "header millrace_original_topic is absent, it must be the name of a topic"},
 		{events.HeaderOriginalTopic, "", "1 to 249 of a-z"},
 		{events.HeaderOriginalTopic, "..", "1 to 249"},
@@ -91,6 +91,8 @@ func TestParseRetry_RefusesByName(t *testing.T) {
 		{events.HeaderAttempts, "three", `header millrace_attempts is "three", it must be a whole number from 0 to 1000000`},
 		{events.HeaderAttempts, "1000001", "from 0 to 1000000"},
 		{events.HeaderAttempts, strings.Repeat("9", 10_000), "…"},
+		{events.HeaderDelays, "101", `header millrace_delays is "101", it must be a whole number from 0 to 100`},
+		{events.HeaderDelays, "", "from 0 to 100"},
 		{events.HeaderFirstFailure, "", "must be a time in RFC 3339"},
 		{events.HeaderFirstFailure, "yesterday", `header millrace_first_failure is "yesterday"`},
 		{events.HeaderFirstFailure, "1969-12-31T23:59:59Z", "from 1970"},
