@@ -94,15 +94,15 @@ var (
 )
 
 var catalogue = []Info{
-	{OrderBeforeCommit, "POST /orders: the order is written, not committed", returning, []string{OrderID, ProductID}},
-	{OrderAfterCommit, "POST /orders: the order is committed, the answer not sent; an error loses the answer", returning, []string{OrderID, ProductID}},
+	{OrderBeforeCommit, "POST /orders: the order is made, nothing is stored", returning, []string{OrderID, ProductID}},
+	{OrderAfterCommit, "POST /orders: the order is committed, the answer not sent; an error closes the connection instead", returning, []string{OrderID, ProductID}},
 	{RelayBeforePublish, "relay: rows of the outbox are read, not sent", returning, []string{Topic}},
 	{RelayAfterPublish, "relay: the broker has acknowledged, the rows are not marked", repeating, []string{Topic}},
 	{RelayAfterMark, "relay: the rows are marked as sent", returning, []string{Topic}},
 	{ConsumeBeforeEffect, "consumer: the message is read, the handler not called", returning, ofMessage},
 	{ConsumeAfterEffect, "consumer: the handler is done, the message not acknowledged", repeating, ofMessage},
 	{ConsumeAfterAck, "consumer: the message is acknowledged", passing, ofMessage},
-	{EffectBeforeCommit, "store: the effect of a message is written, not committed", returning, ofEffect},
+	{EffectBeforeCommit, "store: the effect of a message is made, not committed", returning, ofEffect},
 	{EffectAfterCommit, "store: the effect is committed, the handler has not heard of it", returning, ofEffect},
 	{MailBeforeSend, "notification: the mail is made, not sent", returning, []string{OrderID}},
 	{MailAfterSend, "notification: the mail server has taken the mail, nothing is committed", returning, []string{OrderID}},

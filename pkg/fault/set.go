@@ -104,6 +104,23 @@ func (s *Set) Hit(ctx context.Context, p Point, attrs ...Attr) error {
 	return s.hit(ctx, (*rules)[p], attrs)
 }
 
+// HitOrder is Hit for what is done about an order: with its id, its products and the
+// group whose message is the cause, which may be empty.
+func (s *Set) HitOrder(ctx context.Context, p Point, group, orderID string, products ...string) error {
+	if s == nil || s.armed.Load() == nil {
+		return nil
+	}
+	attrs := make([]Attr, 0, 2+len(products))
+	if group != "" {
+		attrs = append(attrs, Attr{Group, group})
+	}
+	attrs = append(attrs, Attr{OrderID, orderID})
+	for _, product := range products {
+		attrs = append(attrs, Attr{ProductID, product})
+	}
+	return s.Hit(ctx, p, attrs...)
+}
+
 func (s *Set) hit(ctx context.Context, a *armed, attrs []Attr) error {
 	if a == nil || !a.rule.matches(attrs) || !a.due() {
 		return nil

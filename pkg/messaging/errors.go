@@ -16,7 +16,8 @@ func Permanent(err error) error {
 	return &classified{class: events.ClassPermanent, err: err}
 }
 
-// IsPermanent tells whether err was marked by [Permanent] or is an unreadable message.
+// IsPermanent tells whether err was marked by [Permanent], says so of itself by a method
+// Permanent, or is an unreadable message.
 func IsPermanent(err error) bool {
 	class := classOf(err)
 	return class == events.ClassPermanent || class == events.ClassUnreadable
@@ -37,6 +38,10 @@ func classOf(err error) events.ErrorClass {
 	var c *classified
 	if errors.As(err, &c) {
 		return c.class
+	}
+	var permanent interface{ Permanent() bool } // as injected faults are
+	if errors.As(err, &permanent) && permanent.Permanent() {
+		return events.ClassPermanent
 	}
 	return events.ClassTransient
 }

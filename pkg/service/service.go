@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"millrace/pkg/fault"
+	"millrace/pkg/fault/faultapi"
 	"millrace/pkg/messaging"
 	"millrace/pkg/messaging/outbox"
 	"millrace/pkg/postgres"
@@ -302,6 +303,9 @@ func (s *server) handler() http.Handler {
 		return errors.Join(errs...)
 	}}}
 	s.telemetry.Handle(mux, checks...)
+	faults := faultapi.New(s.faults, s.log)
+	mux.Handle(faultapi.Path, faults)
+	mux.Handle(faultapi.Path+"/", faults)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		switch b := s.built.Load(); {
 		case b == nil:

@@ -31,7 +31,7 @@ func faultPoints() []fault.Point {
 }
 
 func build(env *service.Env) (service.Parts, error) {
-	store := postgres.NewStore(env.Pool, env.Outbox, time.Now)
+	store := postgres.NewStore(env.Pool, env.Outbox, env.Faults, time.Now)
 	api := http.NewServeMux()
 	httpapi.Register(api, store, env.Log)
 

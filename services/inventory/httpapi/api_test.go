@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 func newAPI(t *testing.T) (call func(method, path, body string) *httptest.ResponseRecorder, s *postgres.Store) {
 	t.Helper()
-	s = postgres.NewStore(postgrestest.New(t, postgres.Migrations()...), outbox.NewWriter(nil), time.Now)
+	s = postgres.NewStore(postgrestest.New(t, postgres.Migrations()...), outbox.NewWriter(nil), nil, time.Now)
 	mux := http.NewServeMux()
 	Register(mux, s, slog.New(slog.DiscardHandler))
 	return func(method, path, body string) *httptest.ResponseRecorder {

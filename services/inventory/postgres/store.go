@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 	"millrace/pkg/messaging/inbox"
 	"millrace/pkg/messaging/outbox"
 	"millrace/pkg/postgres"
@@ -41,12 +42,13 @@ func Migrations() []postgres.Migrations {
 type Store struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Writer
+	faults *fault.Set
 	now    func() time.Time
 }
 
-// NewStore returns a Store on a migrated database.
-func NewStore(pool *pgxpool.Pool, w *outbox.Writer, now func() time.Time) *Store {
-	return &Store{pool: pool, outbox: w, now: now}
+// NewStore returns a Store on a migrated database. faults may be nil.
+func NewStore(pool *pgxpool.Pool, w *outbox.Writer, faults *fault.Set, now func() time.Time) *Store {
+	return &Store{pool: pool, outbox: w, faults: faults, now: now}
 }
 
 // Reserve decides about an order once, and stores the event of the decision. made is
@@ -85,8 +87,14 @@ func (s *Store) Reserve(ctx context.Context, group, messageID string, order even
 		}
 		made = true
 		r = inventory.Decide(order, lines, available, s.now())
-		return s.queue(ctx, b, r, products, quantities)
+		if err := s.queue(ctx, b, r, products, quantities); err != nil {
+			return err
+		}
+		return s.faults.HitOrder(ctx, fault.EffectBeforeCommit, group, order.OrderID, products...)
 	})
+	if err == nil && made {
+		err = s.faults.HitOrder(ctx, fault.EffectAfterCommit, group, order.OrderID, products...)
+	}
 	if err != nil {
 		return inventory.Reservation{}, false, fmt.Errorf("reserve stock for order %s: %w", order.OrderID, err)
 	}

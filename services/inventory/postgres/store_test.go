@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 func newStore(t *testing.T) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
 	pool := postgrestest.New(t, postgres.Migrations()...)
-	return postgres.NewStore(pool, outbox.NewWriter(nil), time.Now), pool
+	return postgres.NewStore(pool, outbox.NewWriter(nil), nil, time.Now), pool
 }
 
 func newOrder(id string, items ...events.Item) events.OrderCreated {

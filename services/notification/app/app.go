@@ -41,7 +41,7 @@ func build(env *service.Env, c Config) (service.Parts, error) {
 	if err != nil {
 		return service.Parts{}, err
 	}
-	handler := consumer.Mails(postgres.NewStore(env.Pool, sender), env.Log, countMails(env.Registerer))
+	handler := consumer.Mails(postgres.NewStore(env.Pool, sender, env.Faults), env.Log, countMails(env.Registerer))
 	group.Handle(events.TopicOrders, handler)
 	group.Handle(events.TopicInventory, handler)
 	consume := func(ctx context.Context) error {

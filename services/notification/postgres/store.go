@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"millrace/pkg/fault"
 	"millrace/pkg/messaging/inbox"
 	"millrace/pkg/postgres"
 	"millrace/services/notification"
@@ -38,11 +39,12 @@ func Migrations() []postgres.Migrations {
 type Store struct {
 	pool   *pgxpool.Pool
 	sender notification.Sender
+	faults *fault.Set
 }
 
-// NewStore returns a Store on a migrated database.
-func NewStore(pool *pgxpool.Pool, sender notification.Sender) *Store {
-	return &Store{pool: pool, sender: sender}
+// NewStore returns a Store on a migrated database. faults may be nil.
+func NewStore(pool *pgxpool.Pool, sender notification.Sender, faults *fault.Set) *Store {
+	return &Store{pool: pool, sender: sender, faults: faults}
 }
 
 // markTimeout bounds the commit. It has a time of its own: when the handler's time is
@@ -70,8 +72,11 @@ func (s *Store) SendOnce(ctx context.Context, group, messageID string, m notific
 		return nil
 	}, func(*pgx.Batch) error {
 		if first { // else the message is only marked as dealt with
-			if err := s.sender.Send(ctx, m); err != nil {
+			if err := s.send(ctx, m); err != nil {
 				return fmt.Errorf("send mail %s of order %s: %w", m.Kind, m.OrderID, err)
+			}
+			if err := s.faults.HitOrder(ctx, fault.EffectBeforeCommit, group, m.OrderID); err != nil {
+				return err
 			}
 			sent = true
 		}
@@ -81,8 +86,22 @@ func (s *Store) SendOnce(ctx context.Context, group, messageID string, m notific
 	if timer != nil {
 		timer.Stop()
 	}
+	if err == nil && sent {
+		err = s.faults.HitOrder(ctx, fault.EffectAfterCommit, group, m.OrderID)
+	}
 	if err != nil {
 		return false, fmt.Errorf("mail %s: %w", m.MessageID, err)
 	}
 	return sent, nil
+}
+
+// send hands a mail over, unless it is made to fail before or after that.
+func (s *Store) send(ctx context.Context, m notification.Mail) error {
+	if err := s.faults.HitOrder(ctx, fault.MailBeforeSend, "", m.OrderID); err != nil {
+		return err
+	}
+	if err := s.sender.Send(ctx, m); err != nil {
+		return err
+	}
+	return s.faults.HitOrder(ctx, fault.MailAfterSend, "", m.OrderID)
 }

@@ -40,7 +40,7 @@ func (s *sender) Send(ctx context.Context, _ notification.Mail) error {
 func newStore(t *testing.T, s *sender) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
 	pool := postgrestest.New(t, postgres.Migrations()...)
-	return postgres.NewStore(pool, s), pool
+	return postgres.NewStore(pool, s, nil), pool
 }
 
 func rows(t *testing.T, pool *pgxpool.Pool, table string) (n int) {

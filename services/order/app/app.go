@@ -37,7 +37,7 @@ func faultPoints() []fault.Point {
 
 func build(env *service.Env, c Config) (service.Parts, error) {
 	m := newMetrics(env.Registerer)
-	store := postgres.NewStore(env.Pool, env.Outbox, time.Now)
+	store := postgres.NewStore(env.Pool, env.Outbox, env.Faults, time.Now)
 	shop := order.Shop{
 		Store:   m.counted(store),
 		NewID:   func() string { return uuid.Must(uuid.NewV7()).String() }, // fails only without random numbers

@@ -15,6 +15,7 @@ import (
 	"context"
 	_ "embed" // for the document
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 	"millrace/pkg/problem"
 	"millrace/services/order"
 )
@@ -91,6 +93,9 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o, err := a.shop.Place(r.Context(), request, key)
+	if answerLost(err) {
+		panic(http.ErrAbortHandler) // closes the connection
+	}
 	if err != nil {
 		a.problems.Answer(w, r, err)
 		return
@@ -99,6 +104,13 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	a.log.InfoContext(r.Context(), "order placed", "order_id", o.ID, "customer_id", o.CustomerID)
 	w.Header().Set("Location", "/orders/"+o.ID)
 	writeJSON(w, http.StatusCreated, newOrderBody(o))
+}
+
+// answerLost tells whether a fault was injected after the order was stored: then the
+// client must not hear of it, neither of the order nor of the fault.
+func answerLost(err error) bool {
+	var injected *fault.InjectedError
+	return errors.As(err, &injected) && injected.Point == fault.OrderAfterCommit
 }
 
 func (a *api) get(w http.ResponseWriter, r *http.Request) {

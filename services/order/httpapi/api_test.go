@@ -38,7 +38,7 @@ type shop struct {
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	pool := postgrestest.New(t, postgres.Migrations()...)
-	s := &shop{mux: http.NewServeMux(), store: postgres.NewStore(pool, outbox.NewWriter(nil), time.Now), pool: pool, contract: readContract(t)}
+	s := &shop{mux: http.NewServeMux(), store: postgres.NewStore(pool, outbox.NewWriter(nil), nil, time.Now), pool: pool, contract: readContract(t)}
 	Register(s.mux, order.Shop{
 		Store: s.store, Now: time.Now, TraceID: func(context.Context) string { return "" },
 		NewID: func() string { return uuid.Must(uuid.NewV7()).String() },

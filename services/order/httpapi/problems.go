@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"millrace/pkg/fault"
 	"millrace/pkg/postgres"
 	"millrace/pkg/problem"
 	"millrace/services/order"
@@ -32,6 +33,10 @@ func problems(log *slog.Logger) *problem.Table {
 			Slug: "order-not-found", Status: http.StatusNotFound, Title: "There is no such order",
 			Help: "No order has this id. GET /orders lists those that exist.",
 		}),
+		problem.As(problem.Kind{
+			Slug: "injected-fault", Status: http.StatusServiceUnavailable, Title: "The service was made to fail on purpose", RetryAfter: 1,
+			Help: "A fault is set at /admin/faults of this service: DELETE it there, or run `millrace fault clear`. Nothing was stored.",
+		}, func(e *fault.InjectedError) (string, []problem.Violation) { return e.Error(), nil }),
 		problem.Rule{Kind: problem.Starved, Match: func(err error) (string, []problem.Violation, bool) {
 			return "", nil, postgres.IsTransient(err)
 		}},

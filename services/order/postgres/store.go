@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 	"millrace/pkg/messaging/inbox"
 	"millrace/pkg/messaging/outbox"
 	"millrace/pkg/postgres"
@@ -45,6 +46,7 @@ const catalogueAge = 10 * time.Second
 type Store struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Writer
+	faults *fault.Set
 	now    func() time.Time
 
 	mu        sync.Mutex // guards the two below; held while one caller reads anew
@@ -52,9 +54,9 @@ type Store struct {
 	readAt    time.Time
 }
 
-// NewStore returns a Store on a migrated database.
-func NewStore(pool *pgxpool.Pool, w *outbox.Writer, now func() time.Time) *Store {
-	return &Store{pool: pool, outbox: w, now: now}
+// NewStore returns a Store on a migrated database. faults may be nil.
+func NewStore(pool *pgxpool.Pool, w *outbox.Writer, faults *fault.Set, now func() time.Time) *Store {
+	return &Store{pool: pool, outbox: w, faults: faults, now: now}
 }
 
 // Catalogue returns the products, at most catalogueAge old.
@@ -104,9 +106,12 @@ func (s *Store) Insert(ctx context.Context, o order.Order, key order.Key) (order
 	if err := s.outbox.Queue(ctx, batch, message); err != nil {
 		return order.Order{}, fmt.Errorf("event of order %s: %w", o.ID, err)
 	}
+	if err := s.faults.HitOrder(ctx, fault.OrderBeforeCommit, "", o.ID, products...); err != nil {
+		return order.Order{}, err
+	}
 	switch err := s.pool.SendBatch(ctx, batch).Close(); {
 	case err == nil:
-		return o, nil
+		return o, s.faults.HitOrder(ctx, fault.OrderAfterCommit, "", o.ID, products...)
 	case key.Value != "" && postgres.IsUniqueViolation(err, "idempotency_keys_pkey"):
 		return s.placedUnder(ctx, key)
 	default:
@@ -258,6 +263,9 @@ func (s *Store) Decide(ctx context.Context, group, messageID string, outcome ord
 	if !outcome.Status.Final() {
 		return false, order.ErrNotAnOutcome
 	}
+	if err := s.faults.HitOrder(ctx, fault.EffectBeforeCommit, group, outcome.OrderID); err != nil {
+		return false, err
+	}
 	var before order.Status
 	err = s.pool.QueryRow(ctx, decideSQL, group, messageID, outcome.OrderID, outcome.Status, outcome.Reason, outcome.At.UTC()).Scan(&before, &changed)
 	if err == nil && !changed {
@@ -274,5 +282,8 @@ func (s *Store) Decide(ctx context.Context, group, messageID string, outcome ord
 	if err != nil {
 		return false, fmt.Errorf("record %s for order %s: %w", outcome.Status, outcome.OrderID, err)
 	}
-	return changed, nil
+	if changed {
+		err = s.faults.HitOrder(ctx, fault.EffectAfterCommit, group, outcome.OrderID)
+	}
+	return changed && err == nil, err
 }

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 func newStore(t *testing.T) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
 	pool := postgrestest.New(t, postgres.Migrations()...)
-	return postgres.NewStore(pool, outbox.NewWriter(nil), time.Now), pool
+	return postgres.NewStore(pool, outbox.NewWriter(nil), nil, time.Now), pool
 }
 
 // place stores an order of two items.
@@ -266,7 +266,7 @@ func TestStore_Decide(t *testing.T) {
 
 func BenchmarkStore_Insert(b *testing.B) {
 	pool := postgrestest.New(b, postgres.Migrations()...)
-	s := postgres.NewStore(pool, outbox.NewWriter(nil), time.Now)
+	s := postgres.NewStore(pool, outbox.NewWriter(nil), nil, time.Now)
 	catalogue, err := s.Catalogue(b.Context())
 	if err != nil {
 		b.Fatal(err)
