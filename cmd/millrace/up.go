@@ -16,6 +16,7 @@ import (
 	"millrace/internal/datadir"
 	"millrace/internal/shop"
 	"millrace/internal/supervise"
+	"millrace/pkg/wrongway"
 )
 
 func newUp(p *program) *cobra.Command {
@@ -41,6 +42,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT where that is set.`,
 	c.Flags().StringArrayVar(&f.instances, "instances", nil, "run several instances of a service, as inventory=2; may be repeated")
 	c.Flags().StringVar(&f.brokers, "brokers", "", "use another Kafka (host:port, several with commas) instead of the bundled broker")
 	c.Flags().StringVar(&f.restart, "restart", string(supervise.OnFailure), "when to start a part again that has ended: always, on-failure, never")
+	c.Flags().StringSliceVar(&f.wrongWays, "wrong-way", nil, "do something wrong on purpose, to watch it fail (docs/wrong-ways.md): "+strings.Join(wrongway.Names(), ", "))
 	c.Flags().IntVar(&f.orders, "orders", 0, "place this many orders, then check that none was lost or done twice")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "what the orders of --orders are made from")
 	c.Flags().BoolVar(&f.exit, "exit", false, "with --orders: stop afterwards; the last line on stdout is the result as JSON")
@@ -51,7 +53,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT where that is set.`,
 type upFlags struct {
 	data, brokers, restart string
 	quiet, exit            bool
-	instances              []string
+	instances, wrongWays   []string
 	orders                 int
 	seed                   uint64
 }
@@ -84,7 +86,7 @@ func (p *program) shopConfig(f upFlags) (shop.Config, error) {
 		return shop.Config{}, err
 	}
 	c := shop.Config{
-		Data: f.data, Quiet: f.quiet, Instances: instances, Brokers: f.brokers, Restart: restart,
+		Data: f.data, Quiet: f.quiet, Instances: instances, Brokers: f.brokers, Restart: restart, WrongWays: f.wrongWays,
 		Executable: executable, Invocation: "millrace", Environ: p.environ, Out: p.stdout,
 	}
 	if f.exit {

@@ -31,6 +31,7 @@ type Config struct {
 	Instances map[string]int
 	Brokers   string // bootstrap addresses of another Kafka; empty: the bundled broker
 	Restart   supervise.Policy
+	WrongWays []string // what is done wrong on purpose, by the services that have it
 
 	Executable string   // the program whose subcommands are the parts
 	Invocation string   // how the user calls it, for advice
@@ -48,6 +49,9 @@ func (c Config) Validate() error {
 		if n < 1 || n > maxInstances {
 			return fmt.Errorf("instances of %s: %d, allowed: 1 to %d", name, n, maxInstances)
 		}
+	}
+	if err := checkWrongWays(c.WrongWays); err != nil {
+		return err
 	}
 	for addr := range strings.SplitSeq(c.Brokers, ",") {
 		if c.Brokers != "" && !strings.Contains(addr, ":") {

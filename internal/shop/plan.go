@@ -105,7 +105,7 @@ func (s *Shop) plan() error {
 			}
 			name := instanceName(service, i)
 			s.services = append(s.services, add(name, []string{service}, func(*part) []string { return nil }, func(p *part) []string {
-				return append(common(service),
+				return append(append(common(service), wrongWayEnviron(service, s.config.WrongWays)...),
 					"HTTP_ADDR="+p.address(),
 					databaseVar+"="+s.urls[service],
 					"KAFKA_BROKERS="+s.bootstrap(),

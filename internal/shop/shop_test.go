@@ -109,6 +109,26 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
+func TestWrongWayEnviron(t *testing.T) {
+	t.Parallel()
+	ways := []string{"dual-write", "no-key", "auto-commit"}
+	for service, want := range map[string][]string{
+		Order:        {"FAULTS_ENABLED=true", "WRONG_WAYS=dual-write,no-key,auto-commit"},
+		Inventory:    {"FAULTS_ENABLED=true", "WRONG_WAYS=no-key,auto-commit"},
+		Notification: {"FAULTS_ENABLED=true", "WRONG_WAYS=auto-commit"},
+	} {
+		if got := wrongWayEnviron(service, ways); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", service, got, want)
+		}
+		if got := wrongWayEnviron(service, nil); got != nil {
+			t.Errorf("%s without a wrong way: %v", service, got)
+		}
+	}
+	if got := wrongWayEnviron(Notification, ways[:2]); got != nil {
+		t.Errorf("of what it does not have: %v", got)
+	}
+}
+
 func TestProcessors(t *testing.T) {
 	t.Parallel()
 	for cpus, want := range map[int]string{1: "1", 2: "1", 4: "1", 8: "2", 32: "8"} {
@@ -127,6 +147,8 @@ func TestConfig_Validate(t *testing.T) {
 		"allowed: order, inventory, notification": {Instances: map[string]int{"shop": 1}},
 		"allowed: 1 to 16":                        {Instances: map[string]int{"order": 17}},
 		"not of the form host:port":               {Brokers: "a:1,b"},
+		"did you mean no-key?":                    {WrongWays: []string{"nokey"}},
+		"not one of a service: millrace dlq":      {WrongWays: []string{"shared-redrive"}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%+v: %v, want %q", c, err, name)

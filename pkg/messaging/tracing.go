@@ -181,6 +181,14 @@ func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelati
 	return ctx, span
 }
 
+// StartProcess starts the span of one message, for a consumer that is not a [Consumer].
+func StartProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelation, d *Delivery) (context.Context, trace.Span) {
+	return startProcess(ctx, tracer, relation, d)
+}
+
+// FailSpan marks the span of [StartProcess] as failed.
+func FailSpan(span trace.Span, err error) { fail(span, err) }
+
 // fail marks a span as failed.
 func fail(span trace.Span, err error) {
 	span.RecordError(err)

@@ -23,7 +23,10 @@ type Config struct {
 	// longer than the topics keep their messages.
 	InboxKeep time.Duration `env:"INBOX_KEEP" envDefault:"192h"`
 
-	Faults    FaultConfig
+	Faults FaultConfig
+	// WrongWays names what is done wrong on purpose, see package wrongway.
+	WrongWays []string `env:"WRONG_WAYS"`
+
 	Kafka     messaging.Config
 	Postgres  postgres.Config
 	Telemetry telemetry.Config
@@ -65,6 +68,9 @@ func CheckAddr(variable, addr string) error {
 func Invalid(variable string, value any, allowed string) error {
 	return fmt.Errorf("%s is %q; allowed is %s", variable, fmt.Sprint(value), allowed)
 }
+
+// invalidBecause says why a variable's value is not allowed.
+func invalidBecause(variable string, err error) error { return fmt.Errorf("%s: %w", variable, err) }
 
 // FromEnv reads settings by their env tags. environ is in the form of os.Environ.
 // An empty variable counts as one that is not set.

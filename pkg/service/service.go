@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -60,6 +61,8 @@ type Env struct {
 	Registerer prometheus.Registerer
 	// Faults is nil unless faults are enabled, which is valid: nothing goes wrong then.
 	Faults *fault.Set
+
+	construct constructors
 }
 
 // Component runs until its context ends. Ready may be nil.
@@ -79,24 +82,52 @@ type Parts struct {
 	Outflow []Component
 }
 
-// Consumer returns a consumer with the program's settings, for a group.
-func (e *Env) Consumer(group string) (*messaging.Consumer, error) {
-	return messaging.NewConsumer(messaging.ConsumerConfig{
-		Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
-		DrainTimeout: e.Config.DrainTimeout,
-		Logger:       e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
-	})
+// Consumer takes the messages of a group. [messaging.Consumer] is the one that services run with.
+type Consumer interface {
+	Handle(topic string, h messaging.Handler)
+	Run(ctx context.Context) error
+	Ready(ctx context.Context) error
 }
 
+// Consumer returns a consumer with the program's settings, for a group.
+func (e *Env) Consumer(group string) (Consumer, error) { return e.construct.consumer(e, group) }
+
 // Relay returns the component that publishes the service's outbox.
-func (e *Env) Relay() (Component, error) {
-	relay, err := outbox.NewRelay(outbox.RelayConfig{
-		Pool: e.Pool, Publisher: e.Publisher, Logger: e.Log, Registerer: e.Registerer,
-	})
-	if err != nil {
-		return Component{}, err
-	}
-	return Component{Name: "relay", Run: relay.Run, Ready: relay.Ready}, nil
+func (e *Env) Relay() (Component, error) { return e.construct.relay(e, e.EventPublisher()) }
+
+// EventPublisher is what events go out by.
+func (e *Env) EventPublisher() message.Publisher { return e.construct.publisher(e) }
+
+// constructors make the parts that a program need not make by itself.
+type constructors struct {
+	consumer  func(e *Env, group string) (Consumer, error)
+	publisher func(e *Env) message.Publisher
+	relay     func(e *Env, p message.Publisher) (Component, error)
+}
+
+// rightWay is what every service is made of, unless WRONG_WAYS asks for something else.
+var rightWay = constructors{
+	consumer: func(e *Env, group string) (Consumer, error) {
+		c, err := messaging.NewConsumer(messaging.ConsumerConfig{
+			Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
+			DrainTimeout: e.Config.DrainTimeout,
+			Logger:       e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	},
+	publisher: func(e *Env) message.Publisher { return e.Publisher },
+	relay: func(e *Env, p message.Publisher) (Component, error) {
+		relay, err := outbox.NewRelay(outbox.RelayConfig{
+			Pool: e.Pool, Publisher: p, Logger: e.Log, Registerer: e.Registerer,
+		})
+		if err != nil {
+			return Component{}, err
+		}
+		return Component{Name: "relay", Run: relay.Run, Ready: relay.Ready}, nil
+	},
 }
 
 // Run runs a program until ctx ends, and returns nil after an orderly stop.
@@ -114,6 +145,11 @@ func Run(ctx context.Context, p Program) (err error) {
 	if s.faults, err = p.Config.Faults.NewSet(s.log, tel.Registry, p.FaultPoints...); err != nil {
 		return err
 	}
+	construct, err := s.takeWrongWays(ctx)
+	if err != nil {
+		return err
+	}
+	s.construct = construct
 	listener := p.Config.Listener
 	if listener == nil {
 		if listener, err = net.Listen("tcp", p.HTTPAddr); err != nil {
@@ -133,6 +169,7 @@ type server struct {
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
 	faults    *fault.Set
+	construct constructors
 	built     atomic.Pointer[built] // nil until Build is done
 }
 
@@ -227,7 +264,7 @@ func (s *server) build(ctx context.Context) (env *Env, release func(), err error
 	}
 	env = &Env{
 		Config: c, Pool: pool, Publisher: publisher, Outbox: outbox.NewWriter(s.telemetry.TracerProvider),
-		Telemetry: s.telemetry, Log: s.log, Registerer: s.telemetry.Registry, Faults: s.faults,
+		Telemetry: s.telemetry, Log: s.log, Registerer: s.telemetry.Registry, Faults: s.faults, construct: s.construct,
 	}
 	parts, err := s.program.Build(env)
 	if err != nil {

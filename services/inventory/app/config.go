@@ -15,7 +15,7 @@ func (c Config) Validate() error {
 	if err := service.CheckAddr("HTTP_ADDR", c.HTTPAddr); err != nil {
 		return err
 	}
-	return c.Config.Validate()
+	return c.Config.ValidateFor("inventory")
 }
 
 // FromEnv reads the settings from an environment in the form of os.Environ.

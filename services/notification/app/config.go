@@ -31,7 +31,7 @@ func (c Config) Validate() error {
 	if err := c.SMTP.Validate(); err != nil {
 		return err
 	}
-	return c.Config.Validate()
+	return c.Config.ValidateFor("notification")
 }
 
 // FromEnv reads the settings from an environment in the form of os.Environ.

@@ -37,7 +37,7 @@ func faultPoints() []fault.Point {
 
 func build(env *service.Env, c Config) (service.Parts, error) {
 	m := newMetrics(env.Registerer)
-	store := postgres.NewStore(env.Pool, env.Outbox, env.Faults, time.Now)
+	store := newStore(env)
 	shop := order.Shop{
 		Store:   m.counted(store),
 		NewID:   func() string { return uuid.Must(uuid.NewV7()).String() }, // fails only without random numbers
@@ -68,6 +68,17 @@ func build(env *service.Env, c Config) (service.Parts, error) {
 		},
 		Outflow: []service.Component{relay},
 	}, nil
+}
+
+// store keeps orders. [postgres.Store] is the one that the service runs with.
+type store interface {
+	order.Store
+	consumer.Store
+	ForgetKeys(ctx context.Context, keep time.Duration) (int64, error)
+}
+
+func rightStore(env *service.Env) store {
+	return postgres.NewStore(env.Pool, env.Outbox, env.Faults, time.Now)
 }
 
 func traceID(ctx context.Context) string {

@@ -24,7 +24,7 @@ func (c Config) Validate() error {
 	if c.IdempotencyKeep < time.Minute {
 		return service.Invalid("IDEMPOTENCY_KEEP", c.IdempotencyKeep, "a duration from 1m")
 	}
-	return c.Config.Validate()
+	return c.Config.ValidateFor("order")
 }
 
 // FromEnv reads the settings from an environment in the form of os.Environ.

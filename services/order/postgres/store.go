@@ -42,10 +42,15 @@ func Migrations() []postgres.Migrations {
 // catalogueAge is how old the copy of the products may be that orders are priced by.
 const catalogueAge = 10 * time.Second
 
+// Outbox stores a message in the transaction of a batch, to be sent after it; outbox.Writer does.
+type Outbox interface {
+	Queue(ctx context.Context, b *pgx.Batch, m outbox.Message) error
+}
+
 // Store is an order.Store. It is safe for concurrent use.
 type Store struct {
 	pool   *pgxpool.Pool
-	outbox *outbox.Writer
+	outbox Outbox
 	faults *fault.Set
 	now    func() time.Time
 
@@ -55,7 +60,7 @@ type Store struct {
 }
 
 // NewStore returns a Store on a migrated database. faults may be nil.
-func NewStore(pool *pgxpool.Pool, w *outbox.Writer, faults *fault.Set, now func() time.Time) *Store {
+func NewStore(pool *pgxpool.Pool, w Outbox, faults *fault.Set, now func() time.Time) *Store {
 	return &Store{pool: pool, outbox: w, faults: faults, now: now}
 }
 
