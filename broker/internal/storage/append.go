@@ -26,6 +26,10 @@ type AppendOptions struct {
 	LeaderEpoch record.Epoch
 	Origin      Origin
 	Now         time.Time // zero is the clock of the folder
+	// Guard is what BeginVerify gave for the first batch of a transaction, zero if nothing.
+	Guard Guard
+	// TxnVersion is that of the transaction which a marker ends (KIP-890).
+	TxnVersion int16
 }
 
 // AppendInfo is what a client is told about an append.
@@ -116,7 +120,7 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 	if c.LogAppendTime {
 		info.LogAppendTime = o.Now.UnixMilli()
 	}
-	duplicate, err := l.producers.check(batches)
+	duplicate, err := l.checkProducers(batches, o)
 	if err != nil {
 		return AppendInfo{}, err
 	}
@@ -164,7 +168,7 @@ func (l *Log) publish(batches []byte, c *LogConfig, o AppendOptions, next record
 	for rest := batches; len(rest) > 0; {
 		b := record.Batch(rest)
 		b, rest = b[:b.Size()], rest[b.Size():]
-		l.producers.add(b)
+		l.addToProducers(b, s)
 		s.note(b, s.size, c.IndexIntervalBytes)
 		s.size += int64(len(b))
 	}

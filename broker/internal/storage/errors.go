@@ -28,6 +28,11 @@ var (
 	ErrOutOfOrder = errors.New("out of order sequence number")
 	// ErrProducerFenced is returned when a newer epoch of the producer has written (INVALID_PRODUCER_EPOCH).
 	ErrProducerFenced = errors.New("producer epoch is older than the current one")
+	// ErrTxnState is returned when a batch does not belong to the producer's open transaction, or belongs to none while
+	// one is open (INVALID_TXN_STATE).
+	ErrTxnState = errors.New("batch is not part of the producer's transaction")
+	// ErrCoordinatorFenced is returned when a marker comes from an earlier coordinator (TRANSACTION_COORDINATOR_FENCED).
+	ErrCoordinatorFenced = errors.New("coordinator epoch is older than the last one")
 	// ErrLeaderEpoch is returned when an append carries an older leader epoch than the log (FENCED_LEADER_EPOCH).
 	ErrLeaderEpoch = errors.New("leader epoch is older than the log's")
 	// ErrCorrupted is what every *CorruptionError is.

@@ -217,8 +217,10 @@ func FuzzRecovery(f *testing.F) {
 
 // FuzzSnapshot: what decodes encodes to the same bytes, and nothing panics.
 func FuzzSnapshot(f *testing.F) {
-	ps := producers{}
-	ps.add(mustBatch(f))
+	ps := producers{
+		1: {epoch: 2, batches: []sentBatch{sent(mustBatch(f))}, lastTimestamp: 5, coordinatorEpoch: -1, txnFirst: noTxn},
+		2: {epoch: 3, lastTimestamp: 6, coordinatorEpoch: 4, txnFirst: 17},
+	}
 	f.Add(ps.encodeSnapshot())
 	f.Add([]byte{0, 1, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -226,8 +228,12 @@ func FuzzSnapshot(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := decodeSnapshot(ps.encodeSnapshot()); err != nil {
+		again, err := decodeSnapshot(ps.encodeSnapshot())
+		if err != nil {
 			t.Fatal(err)
+		}
+		if got, want := again.list(), ps.list(); !slices.Equal(got, want) {
+			t.Fatalf("%+v, was %+v", got, want)
 		}
 	})
 }

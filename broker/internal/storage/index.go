@@ -14,7 +14,8 @@ import (
 	"millrace/broker/internal/vfs"
 )
 
-// Sizes of index entries, big-endian, offsets relative to the segment's first:
+// Sizes of index entries, big-endian, offsets relative to the segment's first; that of .txnindex
+// is in transactions.go:
 //
 //	.index      offset 4 | position 4                 of the batch that ends with offset
 //	.timeindex  timestamp 8 | offset 4                largest timestamp so far, and the end of its batch
@@ -144,7 +145,7 @@ func (x *index) last(ok func(entry []byte) bool) ([]byte, int, error) {
 		return pending[(n-1)*size : n*size], written + n - 1, nil
 	}
 	low, high := 0, written // the answer is below high
-	var one [timeEntrySize]byte
+	var one [abortedEntrySize]byte
 	for high-low > indexBlock {
 		mid := (low + high) / 2
 		if err := x.readAt(one[:size], mid); err != nil {
@@ -169,6 +170,55 @@ func (x *index) last(ok func(entry []byte) bool) ([]byte, int, error) {
 		return nil, -1, nil
 	}
 	return slices.Clone(block[(n-1)*size : n*size]), low + n - 1, nil
+}
+
+// any tells whether there is an entry.
+func (x *index) any() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.written > 0 || len(x.pending) > 0
+}
+
+// each calls f with the entries from number n on until it returns false.
+func (x *index) each(n int, f func(entry []byte) bool) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.open(os.O_RDWR); err != nil {
+		return err
+	}
+	size := x.entrySize
+	block := getBuffer(indexBlock * size)
+	defer putBuffer(block)
+	for n < x.written {
+		part := block[:min(indexBlock, x.written-n)*size]
+		if err := x.readAt(part, n); err != nil {
+			return err
+		}
+		for n += len(part) / size; len(part) > 0; part = part[size:] {
+			if !f(part[:size]) {
+				return nil
+			}
+		}
+	}
+	for rest := x.pending[(n-x.written)*size:]; len(rest) > 0; rest = rest[size:] {
+		if !f(rest[:size]) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// cut keeps the entries up to the first for which gone is true; gone must be true of all after it.
+// An index without entries is left as it is, so that no file comes into being.
+func (x *index) cut(gone func(entry []byte) bool) error {
+	if !x.any() {
+		return nil
+	}
+	_, n, err := x.last(func(e []byte) bool { return !gone(e) })
+	if err != nil {
+		return err
+	}
+	return x.truncate(n + 1)
 }
 
 func (x *index) readAt(p []byte, entry int) error {

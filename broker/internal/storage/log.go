@@ -20,8 +20,11 @@ type Log struct {
 	topicID   TopicID
 	config    atomic.Pointer[LogConfig]
 
-	appendMu  sync.Mutex // guards producers, snapshots, and writing to the last segment
+	appendMu  sync.Mutex // guards producers, verifying, snapshots, and writing to the last segment
 	producers producers
+	verifying map[int64]*verification // transactions whose first batch is on its way, by producer
+	lastGuard Guard
+	unstable  *unstable
 	snapshots []record.Offset // of the .snapshot files, rising
 	refused   error           // why nothing can be appended any more: the folder is closing
 
@@ -231,18 +234,24 @@ func (l *Log) Segments() int {
 	return len(l.segments)
 }
 
-// SetHighWatermark keeps the replica layer's high watermark for the next checkpoint.
-func (l *Log) SetHighWatermark(o record.Offset) { l.watermark.Store(int64(o)) }
+// SetHighWatermark keeps the replica layer's high watermark for the next checkpoint, and lets the
+// transactions go whose markers are below it.
+func (l *Log) SetHighWatermark(o record.Offset) {
+	l.watermark.Store(int64(o))
+	l.unstable.settle(o)
+}
 
 // HighWatermark is what SetHighWatermark was last given, or the checkpoint at opening.
 func (l *Log) HighWatermark() record.Offset { return record.Offset(l.watermark.Load()) }
 
 // ProducerState is one active producer of the log (DescribeProducers).
 type ProducerState struct {
-	ID            int64
-	Epoch         int16
-	LastSequence  int32
-	LastTimestamp int64
+	ID               int64
+	Epoch            int16
+	LastSequence     int32
+	LastTimestamp    int64
+	CoordinatorEpoch int32         // of the last marker, -1 if there was none
+	TxnFirst         record.Offset // where its open transaction begins, -1 if none is
 }
 
 // Producers lists the active producers in order of their ids.

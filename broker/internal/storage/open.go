@@ -14,7 +14,7 @@ import (
 )
 
 func newLog(d *Dir, p Partition, c LogConfig) *Log {
-	l := &Log{dir: d, partition: p, path: filepath.Join(d.path, p.String()), producers: producers{}, checkpointed: -1}
+	l := &Log{dir: d, partition: p, path: filepath.Join(d.path, p.String()), producers: producers{}, unstable: newUnstable(), checkpointed: -1}
 	l.config.Store(&c)
 	return l
 }
@@ -62,9 +62,12 @@ func loadLog(d *Dir, p Partition, c LogConfig) (*Log, error) {
 		return nil, err
 	}
 	start := d.startOf(p)
+	abortedIntact := true
 	for i, f := range files {
 		s := newSegment(d.fs, l.path, f.base)
 		s.size = f.size
+		s.aborted.written = int(f.aborted / abortedEntrySize)
+		abortedIntact = abortedIntact && f.aborted%abortedEntrySize == 0
 		s.sealed.Store(i < len(files)-1)
 		l.segments = append(l.segments, s)
 		if f.indexed || i == len(files)-1 {
@@ -83,11 +86,15 @@ func loadLog(d *Dir, p Partition, c LogConfig) (*Log, error) {
 		l.newNames = true
 	}
 	l.start = max(start, l.segments[0].base)
-	if err := l.findEnd(); err != nil {
+	trusted, err := l.findEnd()
+	if err != nil {
 		return nil, l.abandon(err)
 	}
+	if !abortedIntact {
+		trusted = -1
+	}
 	l.epochs = l.epochs.cutStart(l.start)
-	if err := l.loadProducers(); err != nil {
+	if err := l.loadProducers(trusted); err != nil {
 		return nil, l.abandon(err)
 	}
 	l.flushed.Store(int64(l.end))
@@ -110,7 +117,8 @@ func (l *Log) abandon(err error) error {
 type segmentFile struct {
 	base    record.Offset
 	size    int64
-	indexed bool // its indexes are there and have whole entries
+	indexed bool  // its indexes are there and have whole entries
+	aborted int64 // size of its index of aborted transactions
 }
 
 // list returns the segments in the folder and the snapshots, oldest first. What interrupted work
@@ -148,6 +156,7 @@ func (l *Log) list() ([]segmentFile, error) {
 		f := &files[i]
 		offsets, ok := sizes[offsetName(int64(f.base), offsetIndexSuffix)]
 		times, ok2 := sizes[offsetName(int64(f.base), timeIndexSuffix)]
+		f.aborted = sizes[offsetName(int64(f.base), txnIndexSuffix)]
 		f.indexed = ok && ok2 && offsets%offsetEntrySize == 0 && times%timeEntrySize == 0 && (f.size == 0 || times > 0)
 	}
 	return files, nil

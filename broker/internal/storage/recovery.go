@@ -11,8 +11,9 @@ import (
 )
 
 // findEnd finds the end of the log. After a clean shutdown the last index entry leads near it; otherwise
-// everything from the recovery point on is read and its checksums are checked.
-func (l *Log) findEnd() error {
+// everything from the recovery point on is read and its checksums are checked. trusted is up to where
+// snapshots and indexes are known to be on disk.
+func (l *Log) findEnd() (trusted record.Offset, err error) {
 	point, known := l.dir.recoveryPointOf(l.partition)
 	if !l.loadEpochs() {
 		point, known = 0, false // all of the log is read, to make them again
@@ -21,15 +22,15 @@ func (l *Log) findEnd() error {
 		err := l.findCleanEnd()
 		if err == nil && l.end == point {
 			l.checkpointed = point
-			return nil
+			return point, nil
 		}
 		if err != nil && !errors.Is(err, ErrCorrupted) {
-			return err
+			return 0, err
 		}
 		l.dir.warn("log is not as it was left at the clean shutdown", "log", l.partition.String(), "end", int64(l.end), "expected", int64(point), "error", err)
 		point = 0
 	}
-	return l.recover(max(point, l.segments[0].base))
+	return point, l.recover(max(point, l.segments[0].base))
 }
 
 // findCleanEnd walks from the last index entry of the active segment to its end.
@@ -180,6 +181,8 @@ func (l *Log) recover(point record.Offset) error {
 	l.epochs = l.epochs.cutEnd(l.end)
 	l.newEpochs = true
 	if l.end <= point {
+		// The process may have been killed before the first sync: then the names are still in memory only.
+		l.newNames, l.fresh = true, true
 		return nil
 	}
 	// What was read may still be in memory only: it is on disk before anybody is shown it.

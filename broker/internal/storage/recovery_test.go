@@ -237,3 +237,21 @@ func TestRecovery_ReportsEpochThatGoesBack(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Killed before the first sync, started again, and then the power goes: the folder's name was in memory
+// only, and what was acknowledged after the restart must not go with it.
+func TestRecovery_NamesOfAnEmptyLogAreSynced(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewMem()
+	f := newFixture(t, mem)
+	f.log()
+	f.dir.Crash()
+	f.open()
+	f.append(f.log(), batch(t, 1, 3, 0))
+	f.fs = mem.PowerCut(nil)
+	f.dir.Crash()
+	f.open()
+	if got := f.log().EndOffset(); got != 3 {
+		t.Errorf("the log ends at %d, 3 records were acknowledged", got)
+	}
+}

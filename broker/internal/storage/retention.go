@@ -17,6 +17,7 @@ func (l *Log) Retain(now time.Time) (int, error) {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
 	l.producers.expire(now, l.dir.options.ProducerExpiry)
+	l.expireVerify(now, l.dir.options.ProducerExpiry)
 	c := l.config.Load()
 	n := 0
 	if c.Delete {

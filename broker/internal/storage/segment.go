@@ -14,7 +14,7 @@ import (
 	"millrace/broker/internal/vfs"
 )
 
-// segment is one .log file with its two indexes. Only the last segment of a log is written to.
+// segment is one .log file with its indexes. Only the last segment of a log is written to.
 //
 // Fields under "active" belong to the log's append lock and are published to readers
 // under the log's lock: size and largest.
@@ -25,6 +25,7 @@ type segment struct {
 
 	offsets *index
 	times   *index
+	aborted *index // of transactions; it has no file until there is one
 
 	// active
 	size       int64
@@ -53,6 +54,7 @@ func newSegment(fsys vfs.FS, dir string, base record.Offset) *segment {
 	}
 	s.offsets = newIndex(fsys, s.path(offsetIndexSuffix), offsetEntrySize)
 	s.times = newIndex(fsys, s.path(timeIndexSuffix), timeEntrySize)
+	s.aborted = newIndex(fsys, s.path(txnIndexSuffix), abortedEntrySize)
 	s.refs.Store(1)
 	return s
 }
@@ -108,6 +110,7 @@ func (s *segment) release() {
 	s.fileMu.Unlock()
 	_ = s.offsets.close()
 	_ = s.times.close()
+	_ = s.aborted.close()
 }
 
 // write puts batches at the end of the file. When that fails, what was written of them is cut off again.
@@ -171,10 +174,15 @@ func (s *segment) flushIndexes() error {
 	if err := s.times.flush(); err != nil {
 		return err
 	}
-	return s.offsets.flush()
+	if err := s.offsets.flush(); err != nil {
+		return err
+	}
+	return s.aborted.flush()
 }
 
-func (s *segment) syncIndexes() error { return errors.Join(s.times.sync(), s.offsets.sync()) }
+func (s *segment) syncIndexes() error {
+	return errors.Join(s.times.sync(), s.offsets.sync(), s.aborted.sync())
+}
 
 // full tells whether a batch of that size and last offset has to go to a new segment.
 func (s *segment) full(c *LogConfig, size int, last record.Offset, timestamp int64) bool {

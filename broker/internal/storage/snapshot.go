@@ -17,7 +17,7 @@ import (
 // and each entry:
 //
 //	producerId 8 | epoch 2 | lastSequence 4 | lastOffset 8 | offsetDelta 4 | timestamp 8 |
-//	coordinatorEpoch 4 = -1 | currentTxnFirstOffset 8 = -1
+//	coordinatorEpoch 4 | currentTxnFirstOffset 8; each -1 where there is none
 const (
 	snapshotVersion   = 1
 	snapshotHeader    = 10
@@ -42,8 +42,8 @@ func (ps producers) encodeSnapshot() []byte {
 		out = be.AppendUint64(out, uint64(last.lastOffset))
 		out = be.AppendUint32(out, uint32(last.offsetDelta))
 		out = be.AppendUint64(out, uint64(last.timestamp))
-		out = be.AppendUint32(out, ^uint32(0))
-		out = be.AppendUint64(out, ^uint64(0))
+		out = be.AppendUint32(out, uint32(p.coordinatorEpoch))
+		out = be.AppendUint64(out, uint64(p.txnFirst))
 	}
 	be.PutUint16(out, snapshotVersion)
 	be.PutUint32(out[6:], uint32(len(ps)))
@@ -76,8 +76,11 @@ func decodeSnapshot(data []byte) (producers, error) {
 			offsetDelta:  int32(be.Uint32(data[22:])),
 			timestamp:    int64(be.Uint64(data[26:])),
 		}
-		p := &producer{epoch: int16(be.Uint16(data[8:])), lastTimestamp: s.timestamp}
-		if s.lastSequence >= 0 {
+		p := &producer{
+			epoch: int16(be.Uint16(data[8:])), lastTimestamp: s.timestamp,
+			coordinatorEpoch: int32(be.Uint32(data[34:])), txnFirst: max(record.Offset(be.Uint64(data[38:])), noTxn),
+		}
+		if s.lastOffset >= 0 {
 			s.firstSequence = int32((int64(s.lastSequence) - int64(s.offsetDelta)) & (1<<31 - 1))
 			p.batches = append(p.batches, s)
 		}

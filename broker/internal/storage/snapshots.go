@@ -34,14 +34,15 @@ func (l *Log) snapshotPath(o record.Offset) string {
 	return filepath.Join(l.path, offsetName(int64(o), snapshotSuffix))
 }
 
-// loadProducers takes the newest snapshot that is intact and not beyond the end, and reads on in
-// the log from there. Snapshots that are damaged or beyond the end are removed.
-func (l *Log) loadProducers() error {
+// loadProducers takes the newest snapshot that is intact and not beyond what is trusted, and reads on in
+// the log from there, which makes the index of aborted transactions again too. Snapshots that are
+// damaged, or beyond, are removed.
+func (l *Log) loadProducers(trusted record.Offset) error {
 	l.producers = producers{}
 	from := l.start
 	for len(l.snapshots) > 0 {
 		o := l.snapshots[len(l.snapshots)-1]
-		if o <= l.end {
+		if o <= min(trusted, l.end) {
 			data, err := vfs.ReadFile(l.dir.fs, l.snapshotPath(o))
 			if err != nil {
 				return err
@@ -58,28 +59,42 @@ func (l *Log) loadProducers() error {
 			return err
 		}
 	}
+	for id, p := range l.producers {
+		if p.txnFirst >= 0 {
+			l.unstable.begin(id, p.txnFirst)
+		}
+	}
 	for _, s := range l.segments {
-		if next := l.segmentEnd(s); next <= from {
+		next := l.segmentEnd(s)
+		if next < from {
 			continue
 		}
-		position, length, err := s.find(max(from, s.base), s.size)
-		if err != nil {
+		if err := s.aborted.cut(func(e []byte) bool { return decodeAborted(e).Last >= from }); err != nil {
 			return err
 		}
-		if length == 0 {
+		if next == from {
 			continue
 		}
-		err = s.scan(position, s.size, func(b record.Batch, _ int64) error {
-			if b.BaseOffset() >= from {
-				l.producers.add(b)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := l.replayProducers(s, from); err != nil {
 			return err
 		}
 	}
+	l.unstable.settle(l.end)
 	return nil
+}
+
+// replayProducers reads the part of a segment from an offset on.
+func (l *Log) replayProducers(s *segment, from record.Offset) error {
+	position, length, err := s.find(max(from, s.base), s.size)
+	if err != nil || length == 0 {
+		return err
+	}
+	return s.scan(position, s.size, func(b record.Batch, _ int64) error {
+		if b.BaseOffset() >= from {
+			l.addToProducers(b, s)
+		}
+		return nil
+	})
 }
 
 // segmentEnd is the offset after the last record of a segment.
