@@ -61,14 +61,17 @@ func (l *topicLog) Append(ctx context.Context, partition int32, batches []statel
 
 func appendBatch(p *replica.Partition, b statelog.Batch) (through record.Offset, err error) {
 	now := time.Now().UnixMilli()
+	o := storage.AppendOptions{Origin: storage.FromCoordinator}
 	var batch record.Batch
 	if b.Marker != nil {
+		o.TxnVersion = b.Marker.Version
 		batch = record.EndTxn(b.Producer.ID, b.Producer.Epoch, now, record.Marker{Commit: b.Marker.Commit, CoordinatorEpoch: b.Marker.CoordinatorEpoch})
 	} else {
 		var builder record.Builder
 		if b.Producer != nil {
 			builder.Idempotent, builder.Transactional = true, true
 			builder.ProducerID, builder.ProducerEpoch = b.Producer.ID, b.Producer.Epoch
+			o.Guard = storage.Guard(b.Producer.Guard)
 		}
 		for _, r := range b.Records {
 			builder.Add(now, r.Key, r.Value)
@@ -77,7 +80,7 @@ func appendBatch(p *replica.Partition, b statelog.Batch) (through record.Offset,
 			return 0, err
 		}
 	}
-	info, err := p.Append(batch, storage.FromCoordinator)
+	info, err := p.Append(batch, o)
 	if err != nil {
 		return 0, appendError(err)
 	}
@@ -93,6 +96,12 @@ func appendError(err error) error {
 		return kerr.UnknownTopicOrPartition
 	case errors.Is(err, replica.ErrNotLeader):
 		return kerr.NotLeaderForPartition
+	case errors.Is(err, storage.ErrProducerFenced):
+		return kerr.InvalidProducerEpoch
+	case errors.Is(err, storage.ErrTxnState):
+		return kerr.InvalidTxnState
+	case errors.Is(err, storage.ErrCoordinatorFenced):
+		return kerr.TransactionCoordinatorFenced
 	case errors.Is(err, record.ErrTooLarge):
 		return kerr.MessageTooLarge
 	case errors.Is(err, storage.ErrListTooLarge):

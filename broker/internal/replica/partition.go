@@ -43,10 +43,11 @@ type Partition struct {
 
 	high atomic.Int64 // high watermark
 
-	mu       sync.Mutex // guards all below
-	gone     bool       // deleted or closed
-	readable int64      // bytes appended since opening that are below the high watermark
-	unsynced []appended // appends above the high watermark, by offset
+	mu       sync.Mutex    // guards all below
+	gone     bool          // deleted or closed
+	readable int64         // bytes appended since opening that are below the high watermark
+	stable   record.Offset // last stable offset as the waiters were told last
+	unsynced []appended    // appends above the high watermark, by offset
 	waiters  []*Waiter
 }
 
@@ -88,6 +89,13 @@ func (p *Partition) LeaderEpoch() record.Epoch { return record.Epoch(p.epoch.Loa
 // HighWatermark is the offset below which everything is safe, and may be read.
 func (p *Partition) HighWatermark() record.Offset { return record.Offset(p.high.Load()) }
 
+// LastStableOffset is the offset below which every transaction is decided. Readers of
+// committed records read no further.
+func (p *Partition) LastStableOffset() record.Offset {
+	hw := p.HighWatermark()
+	return p.log.Load().LastStableOffset(hw)
+}
+
 // StartOffset is the first offset that may be read.
 func (p *Partition) StartOffset() record.Offset { return p.log.Load().StartOffset() }
 
@@ -110,9 +118,10 @@ func (p *Partition) CheckEpoch(known int32) error {
 }
 
 // Append hands batches to the log. They are safe once WaitCommitted(ctx, info.Last+1) returns.
-// The bytes may be used again when Append returns.
-func (p *Partition) Append(batches []byte, origin storage.Origin) (storage.AppendInfo, error) {
-	info, err := p.log.Load().Append(batches, storage.AppendOptions{LeaderEpoch: p.LeaderEpoch(), Origin: origin})
+// The bytes may be used again when Append returns. The leader epoch of o is set here.
+func (p *Partition) Append(batches []byte, o storage.AppendOptions) (storage.AppendInfo, error) {
+	o.LeaderEpoch = p.LeaderEpoch()
+	info, err := p.log.Load().Append(batches, o)
 	if err != nil || info.Duplicate {
 		return info, err
 	}
@@ -169,22 +178,52 @@ func (p *Partition) advance(log *storage.Log, to record.Offset) {
 	if size > 0 {
 		p.nowReadable(size)
 	}
+	p.nowStable(log)
+}
+
+// nowStable tells those who wait for committed records that more are decided; mu is held.
+func (p *Partition) nowStable(log *storage.Log) {
+	stable := log.LastStableOffset(p.HighWatermark())
+	if stable <= p.stable {
+		return
+	}
+	p.stable = stable
+	for _, w := range p.waiters {
+		if w.committed {
+			w.fire()
+		}
+	}
 }
 
 // nowReadable tells the waiters of bytes that may be read; mu is held.
 func (p *Partition) nowReadable(size int64) {
 	p.readable += size
 	for _, w := range p.waiters {
-		w.arrived(size)
+		if !w.committed {
+			w.arrived(size)
+		}
 	}
 }
 
-// Read returns batches from the one that contains from, up to the high watermark.
-// The span is the caller's to release. hw is the high watermark that was used.
-func (p *Partition) Read(from record.Offset, maxBytes int, minOne bool) (span storage.Span, hw record.Offset, err error) {
-	hw = p.HighWatermark()
-	span, err = p.log.Load().Read(from, maxBytes, hw, minOne)
-	return span, hw, err
+// Read returns batches from the one that contains from, up to the high watermark, or
+// with committed up to the last stable offset. The span is the caller's to release.
+// at says how far the partition went.
+func (p *Partition) Read(from record.Offset, maxBytes int, minOne, committed bool) (span storage.Span, at Position, err error) {
+	log := p.log.Load()
+	at.HighWatermark = p.HighWatermark()
+	at.LastStable = log.LastStableOffset(at.HighWatermark)
+	upTo := at.HighWatermark
+	if committed {
+		upTo = at.LastStable
+	}
+	span, err = log.Read(from, maxBytes, upTo, minOne)
+	return span, at, err
+}
+
+// Position is how far a partition went at one moment.
+type Position struct {
+	HighWatermark record.Offset
+	LastStable    record.Offset
 }
 
 // DeleteBefore raises the log start offset; -1 stands for the high watermark (DeleteRecords).
@@ -196,7 +235,12 @@ func (p *Partition) DeleteBefore(offset record.Offset) (start record.Offset, err
 	if offset < 0 || offset > hw {
 		return -1, &storage.OffsetRangeError{Offset: offset, Start: p.StartOffset(), End: hw}
 	}
-	return p.log.Load().DeleteBefore(offset)
+	log := p.log.Load()
+	start, err = log.DeleteBefore(offset)
+	p.mu.Lock()
+	p.nowStable(log) // what an open transaction had before the start keeps nobody back
+	p.mu.Unlock()
+	return start, err
 }
 
 // open makes sure that the log is there.

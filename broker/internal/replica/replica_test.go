@@ -85,7 +85,7 @@ func (w *world) get(topic string, index int32) *Partition {
 
 func (w *world) append(p *Partition, n int) storage.AppendInfo {
 	w.t.Helper()
-	info, err := p.Append(batch(w.t, n), storage.FromClient)
+	info, err := p.Append(batch(w.t, n), storage.AppendOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestManager_FollowsTheMetadata(t *testing.T) {
 
 	// Deleted and made again: another topic, nothing in it.
 	w.remove("orders")
-	if _, err := p.Append(batch(t, 1), storage.FromClient); !errors.Is(err, storage.ErrClosed) {
+	if _, err := p.Append(batch(t, 1), storage.AppendOptions{}); !errors.Is(err, storage.ErrClosed) {
 		t.Fatalf("append to a deleted partition: %v", err)
 	}
 	w.create("orders", 2)
@@ -263,20 +263,20 @@ func TestPartition_NotesAnAppendThatIsCommittedAlready(t *testing.T) {
 	p.noteAppend(3, 100)
 	p.noteAppend(9, 100)
 	p.noteAppend(7, 100)
-	if len(waiter.C) != 0 || p.Mark() != 100 {
-		t.Fatalf("%d bytes are readable", p.Mark())
+	if len(waiter.C) != 0 || p.Mark().readable != 100 {
+		t.Fatalf("%d bytes are readable", p.Mark().readable)
 	}
 	p.advance(p.Log(), 7)
-	if len(waiter.C) != 1 || p.Mark() != 200 {
-		t.Fatalf("%d bytes are readable", p.Mark())
+	if len(waiter.C) != 1 || p.Mark().readable != 200 {
+		t.Fatalf("%d bytes are readable", p.Mark().readable)
 	}
 	p.advance(p.Log(), 6)
 	if p.HighWatermark() != 7 {
 		t.Fatal("the high watermark went back")
 	}
 	p.advance(p.Log(), 9)
-	if p.Mark() != 300 || len(p.unsynced) != 0 {
-		t.Fatalf("%d bytes are readable", p.Mark())
+	if p.Mark().readable != 300 || len(p.unsynced) != 0 {
+		t.Fatalf("%d bytes are readable", p.Mark().readable)
 	}
 }
 
@@ -290,5 +290,67 @@ func TestWaitCommitted_EndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := p.WaitCommitted(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+// A reader of committed records is not woken by records of an open transaction, and is by its marker.
+func TestWaiter_Committed(t *testing.T) {
+	t.Parallel()
+	w := open(t, vfs.NewMem())
+	defer w.close()
+	w.create("orders", 1)
+	p := w.get("orders", 0)
+	send := func(b record.Batch, o storage.AppendOptions) {
+		t.Helper()
+		info, err := p.Append(b, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.WaitCommitted(t.Context(), info.Last+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(committed bool) (int, Position) {
+		t.Helper()
+		span, at, err := p.Read(0, 1<<20, true, committed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer span.Release()
+		return span.Len(), at
+	}
+	guard, err := p.Log().BeginVerify(9, 0, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiter, mark := NewCommittedWaiter(), p.Mark()
+	p.Watch(waiter, mark)
+	b := record.Builder{Idempotent: true, Transactional: true, ProducerID: 9}
+	b.Add(time.Now().UnixMilli(), nil, []byte("v"))
+	batch, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(batch, storage.AppendOptions{Guard: guard})
+	if len(waiter.C) != 0 {
+		t.Fatal("woken by an open transaction")
+	}
+	if n, at := read(true); n != 0 || at.LastStable != 0 || at.HighWatermark != 1 {
+		t.Fatalf("%d bytes are committed at %+v", n, at)
+	}
+	if n, _ := read(false); n == 0 {
+		t.Fatal("nothing to read for readers of uncommitted records")
+	}
+	send(record.EndTxn(9, 1, 0, record.Marker{Commit: true}), storage.AppendOptions{Origin: storage.FromCoordinator, TxnVersion: 2})
+	if len(waiter.C) != 1 {
+		t.Fatal("not woken by the marker")
+	}
+	if n, at := read(true); n == 0 || at.LastStable != 2 {
+		t.Fatalf("%d bytes are committed at %+v", n, at)
+	}
+	late := NewCommittedWaiter()
+	p.Watch(late, mark)
+	if len(late.C) != 1 {
+		t.Fatal("what came between reading and watching was missed")
 	}
 }

@@ -1,6 +1,10 @@
 package replica
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"millrace/broker/internal/record"
+)
 
 // Waiter waits until enough bytes may be read in any of the partitions that it
 // watches. It is for one use by one goroutine:
@@ -8,10 +12,14 @@ import "sync/atomic"
 //	mark := p.Mark(); read p; not enough
 //	w := NewWaiter(missing); p.Watch(w, mark); defer p.Unwatch(w)
 //	<-w.C
+//
+// One for committed records is woken whenever the last stable offset has moved,
+// however few bytes that is: its owner has to look.
 type Waiter struct {
-	C    <-chan struct{} // receives once when there is enough, or something else changed
-	c    chan struct{}
-	need atomic.Int64
+	C         <-chan struct{} // receives once when there is enough, or something else changed
+	c         chan struct{}
+	need      atomic.Int64
+	committed bool
 }
 
 // NewWaiter returns a waiter for that many bytes.
@@ -19,6 +27,13 @@ func NewWaiter(bytes int64) *Waiter {
 	c := make(chan struct{}, 1)
 	w := &Waiter{C: c, c: c}
 	w.need.Store(bytes)
+	return w
+}
+
+// NewCommittedWaiter returns a waiter for records that are decided.
+func NewCommittedWaiter() *Waiter {
+	w := NewWaiter(0)
+	w.committed = true
 	return w
 }
 
@@ -36,22 +51,28 @@ func (w *Waiter) fire() {
 	}
 }
 
-// Mark returns a position in the bytes that became readable, for Watch. It is taken before reading.
-func (p *Partition) Mark() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.readable
+// Mark is what a partition had when it was read.
+type Mark struct {
+	readable int64
+	stable   record.Offset
 }
 
-// Watch tells w of bytes that become readable, those since mark included.
-func (p *Partition) Watch(w *Waiter, mark int64) {
+// Mark returns how far the partition is, for Watch. It is taken before reading.
+func (p *Partition) Mark() Mark {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Mark{p.readable, p.stable}
+}
+
+// Watch tells w of what becomes readable, or decided, what came since mark included.
+func (p *Partition) Watch(w *Waiter, mark Mark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiters = append(p.waiters, w)
-	if since := p.readable - mark; since > 0 {
+	if since := p.readable - mark.readable; since > 0 && !w.committed {
 		w.arrived(since)
 	}
-	if p.gone {
+	if p.gone || w.committed && p.stable > mark.stable {
 		w.fire()
 	}
 }

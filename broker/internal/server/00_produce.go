@@ -139,7 +139,7 @@ func (s *Server) producePartition(r *Request, req *wire.ProduceRequest, image *c
 	if err := checkProduced(r.Version, in.Records); err != nil {
 		return p, none, err
 	}
-	info, err := p.Append(in.Records, storage.FromClient)
+	info, err := p.Append(in.Records, storage.AppendOptions{})
 	return p, info, err
 }
 

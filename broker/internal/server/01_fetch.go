@@ -22,8 +22,10 @@ import (
 // A fetch that finds too little waits for max wait or until min bytes have come
 // into any of its partitions; it has no goroutine or timer besides its connection's.
 //
-// Left out: sessions are declined by answering session id 0, which KIP-227 allows; no
-// aborted transactions, because there are none: the last stable offset is the high watermark.
+// A reader of committed records gets them up to the last stable offset, and is told which
+// transactions in them were aborted; it leaves their records out itself.
+//
+// Left out: sessions are declined by answering session id 0, which KIP-227 allows.
 func init() { register(1, 4, 18, (*Server).fetch) }
 
 // fetchTarget is one partition asked for.
@@ -35,8 +37,14 @@ type fetchTarget struct {
 	maxBytes         int
 	leaderEpoch      int32
 	lastFetchedEpoch int32
-	mark             int64 // see replica.Waiter
+	mark             replica.Mark // see replica.Waiter
 }
+
+// The isolation levels.
+const (
+	readUncommitted = 0
+	readCommitted   = 1
+)
 
 func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 	resp := &wire.FetchResponse{}
@@ -47,13 +55,20 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 		s.metrics.failed(1, resp.ErrorCode)
 		return resp
 	}
+	if req.IsolationLevel != readUncommitted && req.IsolationLevel != readCommitted {
+		resp.ErrorCode = kerr.UnknownServerError.Code // as Kafka, which has no other for it
+		s.metrics.failed(1, resp.ErrorCode)
+		return resp
+	}
+	committed := req.IsolationLevel == readCommitted
 	targets := s.fetchTargets(r, req, resp)
 	limit := s.fetchLimit(req.MaxBytes)
-	size, now := s.readAll(resp, targets, limit)
-	if size < int(req.MinBytes) && !now && req.MaxWaitMillis > 0 && len(targets) > 0 {
-		s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), s.maxWait(req.MaxWaitMillis))
+	size, now := s.readAll(resp, targets, limit, committed)
+	deadline := time.Now().Add(s.maxWait(req.MaxWaitMillis))
+	for wait := req.MaxWaitMillis > 0; wait && size < int(req.MinBytes) && !now && len(targets) > 0; wait = wait && committed {
+		wait = s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), committed, time.Until(deadline))
 		resp.Done()
-		size, _ = s.readAll(resp, targets, limit)
+		size, now = s.readAll(resp, targets, limit, committed)
 	}
 	if size > 0 {
 		s.fetched.Add(int64(size))
@@ -138,23 +153,23 @@ func (s *Server) fetchTargets(r *Request, req *kmsg.FetchRequest, resp *wire.Fet
 // readAll reads every target once, in the order of the request, within limit.
 // now says that the answer is not to be delayed: a partition has an error or has
 // parted ways with the client.
-func (s *Server) readAll(resp *wire.FetchResponse, targets []fetchTarget, limit int) (size int, now bool) {
+func (s *Server) readAll(resp *wire.FetchResponse, targets []fetchTarget, limit int, committed bool) (size int, now bool) {
 	for i := range targets {
 		t := &targets[i]
 		out := &resp.Topics[t.topic].Partitions[t.at]
 		*out = wire.NewFetchPartition(out.Partition)
 		if t.partition == nil {
-			out.ErrorCode, now = t.code, true
+			out.ErrorCode, out.Aborted, now = t.code, []wire.AbortedTxn{}, true
 			continue
 		}
 		t.mark = t.partition.Mark()
-		now = s.readOne(resp, t, out, min(t.maxBytes, limit-size), size == 0) || now
+		now = s.readOne(resp, t, out, min(t.maxBytes, limit-size), size == 0, committed) || now
 		size += out.RecordBytes
 	}
 	return size, now
 }
 
-func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.FetchPartition, maxBytes int, minOne bool) (now bool) {
+func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.FetchPartition, maxBytes int, minOne, committed bool) (now bool) {
 	p := t.partition
 	if err := p.CheckEpoch(t.leaderEpoch); err != nil {
 		out.ErrorCode = s.codeOf(err, "fetch", p.Name.Topic, p.Name.Index)
@@ -170,18 +185,23 @@ func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.Fet
 		}
 		if int32(epoch) < t.lastFetchedEpoch || end < t.offset {
 			out.HighWatermark = int64(p.HighWatermark())
-			out.LastStableOffset = out.HighWatermark
+			out.LastStableOffset = int64(p.LastStableOffset())
 			out.LogStartOffset = int64(p.StartOffset())
 			out.DivergingEpoch, out.DivergingEndOffset = int32(epoch), int64(end)
 			return true
 		}
 	}
-	span, hw, err := p.Read(t.offset, max(maxBytes, 0), minOne)
+	span, at, err := p.Read(t.offset, max(maxBytes, 0), minOne, committed)
+	if err == nil && committed {
+		out.Aborted, err = abortedIn(p, span, t.offset)
+	}
 	if err != nil {
+		span.Release()
+		out.Aborted = nil
 		out.ErrorCode = s.codeOf(err, "fetch", p.Name.Topic, p.Name.Index)
 		return true
 	}
-	out.HighWatermark, out.LastStableOffset = int64(hw), int64(hw)
+	out.HighWatermark, out.LastStableOffset = int64(at.HighWatermark), int64(at.LastStable)
 	out.LogStartOffset = int64(p.StartOffset())
 	if span.Len() == 0 {
 		span.Release()
@@ -195,10 +215,30 @@ func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.Fet
 	return false
 }
 
+// abortedIn lists the aborted transactions with records in a span that was read from an offset on.
+func abortedIn(p *replica.Partition, span storage.Span, from record.Offset) ([]wire.AbortedTxn, error) {
+	out := []wire.AbortedTxn{}
+	if span.Len() == 0 {
+		return out, nil
+	}
+	aborted, err := p.Log().AbortedTxns(from, span.NextOffset())
+	for _, a := range aborted {
+		out = append(out, wire.AbortedTxn{ProducerID: a.ProducerID, FirstOffset: int64(a.First)})
+	}
+	return out, err
+}
+
 // awaitBytes waits until missing bytes came into the targets together, wait is
-// over, a partition is lost, or the connection ends.
-func (s *Server) awaitBytes(r *Request, targets []fetchTarget, missing int64, wait time.Duration) {
+// over, a partition is lost, or the connection ends. For committed records it returns as
+// soon as more are decided. It reports false when there is nothing more to wait for.
+func (s *Server) awaitBytes(r *Request, targets []fetchTarget, missing int64, committed bool, wait time.Duration) bool {
+	if wait <= 0 {
+		return false
+	}
 	w := replica.NewWaiter(missing)
+	if committed {
+		w = replica.NewCommittedWaiter()
+	}
 	for i := range targets {
 		targets[i].partition.Watch(w, targets[i].mark)
 		defer targets[i].partition.Unwatch(w)
@@ -207,7 +247,14 @@ func (s *Server) awaitBytes(r *Request, targets []fetchTarget, missing int64, wa
 	defer timer.Stop()
 	select {
 	case <-w.C:
+		for i := range targets {
+			if targets[i].partition.Gone() {
+				return false
+			}
+		}
+		return true
 	case <-timer.C:
 	case <-r.Context().Done():
 	}
+	return false
 }

@@ -50,7 +50,7 @@ func (s *Server) listOffsets(r *Request, req *kmsg.ListOffsetsRequest) kmsg.Resp
 			if seen[storage.Partition{Topic: t.Topic, Index: p.Partition}] > 1 {
 				part.ErrorCode = kerr.InvalidRequest.Code
 			} else {
-				s.listOffset(r.Version, t.Topic, p, &part)
+				s.listOffset(r.Version, req.IsolationLevel, t.Topic, p, &part)
 			}
 			s.metrics.failed(2, part.ErrorCode)
 			out.Partitions = append(out.Partitions, part)
@@ -60,9 +60,13 @@ func (s *Server) listOffsets(r *Request, req *kmsg.ListOffsetsRequest) kmsg.Resp
 	return resp
 }
 
-func (s *Server) listOffset(version int16, topic string, in kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition) {
+func (s *Server) listOffset(version int16, isolation int8, topic string, in kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition) {
 	if since, ok := listOffsetsSince[in.Timestamp]; in.Timestamp < 0 && (!ok || version < since) {
 		out.ErrorCode = kerr.UnsupportedVersion.Code
+		return
+	}
+	if version >= 2 && isolation != readUncommitted && isolation != readCommitted {
+		out.ErrorCode = kerr.UnknownServerError.Code // as Kafka, which has no other for it
 		return
 	}
 	p, err := s.replicas.Get(topic, in.Partition)
@@ -70,18 +74,23 @@ func (s *Server) listOffset(version int16, topic string, in kmsg.ListOffsetsRequ
 		err = p.CheckEpoch(in.CurrentLeaderEpoch)
 	}
 	if err == nil {
-		err = findOffset(p, in.Timestamp, out)
+		err = findOffset(p, in.Timestamp, version >= 2 && isolation == readCommitted, out)
 	}
 	out.ErrorCode = s.codeOf(err, "list offsets", topic, in.Partition)
 }
 
-func findOffset(p *replica.Partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) error {
+// findOffset answers for one partition. What lies above the high watermark, or for readers of
+// committed records above the last stable offset, is not there yet.
+func findOffset(p *replica.Partition, timestamp int64, committed bool, out *kmsg.ListOffsetsResponseTopicPartition) error {
 	var found storage.TimestampOffset
 	var err error
-	hw := p.HighWatermark()
+	end := p.HighWatermark()
+	if committed {
+		end = p.LastStableOffset()
+	}
 	switch timestamp {
 	case latestOffset:
-		out.Offset, out.LeaderEpoch = int64(hw), int32(p.LeaderEpoch())
+		out.Offset, out.LeaderEpoch = int64(end), int32(p.LeaderEpoch())
 		return nil
 	case earliestOffset, earliestLocalOffset:
 		start := p.StartOffset()
@@ -94,7 +103,7 @@ func findOffset(p *replica.Partition, timestamp int64, out *kmsg.ListOffsetsResp
 	default:
 		found, err = p.Log().OffsetForTime(timestamp)
 	}
-	if err != nil || found.Offset < 0 || found.Offset >= hw {
+	if err != nil || found.Offset < 0 || found.Offset >= end {
 		return err
 	}
 	out.Offset, out.Timestamp, out.LeaderEpoch = int64(found.Offset), found.Timestamp, int32(found.LeaderEpoch)

@@ -34,6 +34,8 @@ var errorCodes = []struct {
 	{storage.ErrListTooLarge, kerr.RecordListTooLarge},
 	{storage.ErrOutOfOrder, kerr.OutOfOrderSequenceNumber},
 	{storage.ErrProducerFenced, kerr.InvalidProducerEpoch},
+	{storage.ErrTxnState, kerr.InvalidTxnState},
+	{storage.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 	{storage.ErrLeaderEpoch, kerr.FencedLeaderEpoch},
 	{storage.ErrTopicID, kerr.InconsistentTopicID},
 	// The log went away under the request: its topic was deleted just now.

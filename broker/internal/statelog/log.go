@@ -43,6 +43,7 @@ type Batch struct {
 type Producer struct {
 	ID    int64
 	Epoch int16
+	Guard uint64 // that the transaction's coordinator was asked (storage.Guard); 0: no need
 }
 
 // Marker is how a transaction ended.

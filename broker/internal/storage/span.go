@@ -1,5 +1,7 @@
 package storage
 
+import "millrace/broker/internal/record"
+
 // Span is a run of whole batches as they lie in the log, in a few pieces. The bytes
 // are shared: nobody may write to them, and they are gone after Release.
 type Span struct{ b *spanBody }
@@ -28,6 +30,18 @@ func (s Span) Len() int {
 		return 0
 	}
 	return s.b.size
+}
+
+// NextOffset is the offset after the last record; 0 of an empty span.
+func (s Span) NextOffset() (next record.Offset) {
+	if s.Len() == 0 {
+		return 0
+	}
+	for last := s.b.pieces[len(s.b.pieces)-1]; len(last) > 0; {
+		b := record.Batch(last)
+		next, last = b.NextOffset(), last[b.Size():]
+	}
+	return next
 }
 
 // AppendTo appends the pieces to dst, to be written out one after the other (net.Buffers).

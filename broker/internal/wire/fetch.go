@@ -40,8 +40,18 @@ type FetchPartition struct {
 	LeaderID    int32
 	LeaderEpoch int32
 
+	// What a reader of committed records has to leave out (KIP-98). nil is null, which Kafka
+	// answers to readers of uncommitted ones.
+	Aborted []AbortedTxn
+
 	Records     [][]byte
 	RecordBytes int
+}
+
+// AbortedTxn is an aborted transaction with records in the answer.
+type AbortedTxn struct {
+	ProducerID  int64
+	FirstOffset int64
 }
 
 // NewFetchPartition returns a partition that has no records and no error.
@@ -151,7 +161,18 @@ func (p *FetchPartition) appendHead(b []byte, v int16, flexible bool) []byte {
 	if v >= 5 {
 		b = binary.BigEndian.AppendUint64(b, uint64(p.LogStartOffset))
 	}
-	b = appendLength(b, 0, flexible) // aborted transactions: none
+	if p.Aborted == nil {
+		b = appendNull(b, flexible)
+	} else {
+		b = appendLength(b, len(p.Aborted), flexible)
+	}
+	for _, a := range p.Aborted {
+		b = binary.BigEndian.AppendUint64(b, uint64(a.ProducerID))
+		b = binary.BigEndian.AppendUint64(b, uint64(a.FirstOffset))
+		if flexible {
+			b = append(b, 0)
+		}
+	}
 	if v >= 11 {
 		b = binary.BigEndian.AppendUint32(b, ^uint32(0)) // preferred read replica: none
 	}
@@ -213,6 +234,9 @@ func (f *FetchResponse) metaSize() int {
 	n := 4 + 2 + 4 + 5 + 1
 	for i := range f.Topics {
 		n += 16 + 5 + len(f.Topics[i].Name) + 5 + 1 + 90*len(f.Topics[i].Partitions)
+		for j := range f.Topics[i].Partitions {
+			n += 17 * len(f.Topics[i].Partitions[j].Aborted)
+		}
 	}
 	for i := range f.Brokers {
 		n += 32 + len(f.Brokers[i].Host)
@@ -221,6 +245,14 @@ func (f *FetchResponse) metaSize() int {
 		}
 	}
 	return n + 16
+}
+
+// appendNull appends the length of an array that is null.
+func appendNull(b []byte, flexible bool) []byte {
+	if flexible {
+		return append(b, 0)
+	}
+	return binary.BigEndian.AppendUint32(b, ^uint32(0))
 }
 
 func appendLength(b []byte, n int, flexible bool) []byte {

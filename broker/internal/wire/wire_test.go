@@ -245,11 +245,15 @@ func TestFetchResponse_IsReadByKmsg(t *testing.T) {
 		full := NewFetchPartition(1)
 		full.HighWatermark, full.LastStableOffset, full.LogStartOffset = 10, 9, 2
 		full.Records, full.RecordBytes = [][]byte{[]byte("abc"), []byte("defgh")}, 8
+		full.Aborted = make([]AbortedTxn, 300)
+		full.Aborted[299] = AbortedTxn{ProducerID: 7, FirstOffset: 1<<40 + 1}
+		none := NewFetchPartition(3)
+		none.Aborted = []AbortedTxn{}
 		empty := NewFetchPartition(2)
 		empty.ErrorCode = 6
 		empty.LeaderID, empty.LeaderEpoch = 3, 4
 		empty.DivergingEpoch, empty.DivergingEndOffset = 5, 6
-		f.Topics = []FetchTopic{{Name: "a", ID: [16]byte{1}, Partitions: []FetchPartition{full, empty}}, {Name: "bb", ID: [16]byte{2}, Partitions: []FetchPartition{full}}}
+		f.Topics = []FetchTopic{{Name: "a", ID: [16]byte{1}, Partitions: []FetchPartition{full, empty, none}}, {Name: "bb", ID: [16]byte{2}, Partitions: []FetchPartition{full}}}
 		if v >= 16 {
 			node := kmsg.NewFetchResponseBroker()
 			node.NodeID, node.Host, node.Port, node.Rack = 3, "host", 9092, kmsg.StringPtr("rack")
@@ -273,6 +277,12 @@ func TestFetchResponse_IsReadByKmsg(t *testing.T) {
 		p := got.Topics[0].Partitions[0]
 		if string(p.RecordBatches) != "abcdefgh" || p.HighWatermark != 10 || p.LastStableOffset != 9 || v >= 5 && p.LogStartOffset != 2 {
 			t.Fatalf("v%d: %+v", v, p)
+		}
+		if a := p.AbortedTransactions; len(a) != 300 || a[299].ProducerID != 7 || a[299].FirstOffset != 1<<40+1 {
+			t.Fatalf("v%d: %d aborted transactions", v, len(a))
+		}
+		if got.Topics[0].Partitions[1].AbortedTransactions != nil || got.Topics[0].Partitions[2].AbortedTransactions == nil {
+			t.Fatalf("v%d: null and empty lists of aborted transactions are mixed up", v)
 		}
 		q := got.Topics[0].Partitions[1]
 		if q.ErrorCode != 6 || len(q.RecordBatches) != 0 || v >= 12 && (q.DivergingEpoch.Epoch != 5 || q.DivergingEpoch.EndOffset != 6 || q.CurrentLeader.LeaderID != 3) {
