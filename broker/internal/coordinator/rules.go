@@ -3,6 +3,8 @@ package coordinator
 import (
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/statelog"
 )
@@ -45,7 +47,9 @@ func (rules) Deadline(g *group.Group) time.Time { return g.Deadline() }
 func (rules) Tick() group.Input { return group.Tick{} }
 
 // Written implements statelog.Rules.
-func (rules) Written(seq uint64, err error) group.Input { return group.Persisted{Seq: seq, Err: err} }
+func (rules) Written(seq uint64, err *kerr.Error) group.Input {
+	return group.Persisted{Seq: seq, Err: err}
+}
 
 // Load implements statelog.Rules.
 func (r rules) Load(partition int32) statelog.Loader[*group.Group, group.Input] {

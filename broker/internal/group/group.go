@@ -1,7 +1,6 @@
 package group
 
 import (
-	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -157,29 +156,7 @@ func (g *Group) onPersisted(in Persisted) {
 	}
 	w := g.writes[0]
 	g.writes = g.writes[1:]
-	err := storeError(in.Err)
 	for _, done := range w.done {
-		done(err)
+		done(in.Err)
 	}
-}
-
-// storeError is what a client is told of a failed write. It has to look for the
-// coordinator again, or to retry.
-func storeError(err error) *kerr.Error {
-	if err == nil {
-		return nil
-	}
-	var k *kerr.Error
-	if !errors.As(err, &k) {
-		return kerr.UnknownServerError
-	}
-	switch k {
-	case kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut:
-		return kerr.CoordinatorNotAvailable
-	case kerr.NotLeaderForPartition, kerr.KafkaStorageError:
-		return kerr.NotCoordinator
-	case kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidFetchSize:
-		return kerr.UnknownServerError
-	}
-	return k
 }

@@ -1,6 +1,10 @@
 package group
 
-import "time"
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
 
 // Input is what can happen to a group: [Join], [Sync], [Heartbeat], [Leave],
 // [Commit], [Fetch], [DeleteOffsets], [DropTopics], [Delete], [Expire],
@@ -140,7 +144,7 @@ type Expire struct{}
 // Persisted tells that the records of [Persist] Seq are durable, or why not.
 type Persisted struct {
 	Seq uint64
-	Err error // a *kerr.Error is passed on to the client
+	Err *kerr.Error // what the client is told
 }
 
 // Tick tells the time and nothing else.

@@ -267,7 +267,7 @@ func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[str
 		s.held = nil
 		for _, p := range held {
 			if opts["error"] != "" {
-				s.step(Persisted{p.Seq, kerr.KafkaStorageError})
+				s.step(Persisted{p.Seq, kerr.NotCoordinator})
 				continue
 			}
 			s.disk = append(s.disk, p.Records...)

@@ -322,7 +322,7 @@ func (s *sim) flush() {
 		s.writes = s.writes[1:]
 		if !s.calm && s.rand.IntN(50) == 0 {
 			s.logf("write %d fails", w.p.Seq)
-			s.step(Persisted{w.p.Seq, kerr.NotEnoughReplicas})
+			s.step(Persisted{w.p.Seq, kerr.CoordinatorNotAvailable})
 			continue
 		}
 		s.disk = append(s.disk, w.p.Records...)

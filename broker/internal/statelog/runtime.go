@@ -26,7 +26,7 @@ type Rules[M, I any] interface {
 	// Tick is the input that tells the time and nothing else.
 	Tick() I
 	// Written is the input that tells what became of [Entry.Write] seq.
-	Written(seq uint64, err error) I
+	Written(seq uint64, err *kerr.Error) I
 	// Load begins to read a partition.
 	Load(partition int32) Loader[M, I]
 }
@@ -282,7 +282,7 @@ func (r *Runtime[M, I]) EachIn(partition int32, f func(e *Entry[M, I])) *kerr.Er
 // Write writes a batch that belongs to no machine, after all that its partition has been
 // asked to write before. done is called when it is durable or cannot be, before anything
 // that was written later is told of; not after Close.
-func (r *Runtime[M, I]) Write(partition int32, b Batch, done func(err error)) *kerr.Error {
+func (r *Runtime[M, I]) Write(partition int32, b Batch, done func(err *kerr.Error)) *kerr.Error {
 	s, err := r.shardAt(partition)
 	if err != nil {
 		return err

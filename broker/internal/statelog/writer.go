@@ -1,8 +1,11 @@
 package statelog
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // maxBatch bounds the records that go into one batch, in bytes. The records of one
@@ -22,7 +25,7 @@ type writer[M, I any] struct {
 type queued[M, I any] struct {
 	e     *Entry[M, I]
 	seq   uint64
-	done  func(err error)
+	done  func(err *kerr.Error)
 	batch Batch
 	size  int
 }
@@ -59,7 +62,7 @@ func (s *shard[M, I]) write() {
 		errs := s.r.log.Append(s.r.ctx, s.partition, batches)
 		s.r.events.Wrote(s.partition, records, len(work), time.Since(start), firstError(errs))
 		for i, q := range work {
-			err := errs[of[i]]
+			err := storeError(errs[of[i]])
 			if q.e == nil {
 				q.done(err)
 				continue
@@ -87,6 +90,27 @@ func gather[M, I any](work []queued[M, I]) (batches []Batch, of []int) {
 		of[i] = len(batches) - 1
 	}
 	return batches, of
+}
+
+// storeError is what a client is told of a failed write. It has to look for the
+// coordinator again, or to retry.
+func storeError(err error) *kerr.Error {
+	if err == nil {
+		return nil
+	}
+	var k *kerr.Error
+	if !errors.As(err, &k) {
+		return kerr.UnknownServerError
+	}
+	switch k {
+	case kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut:
+		return kerr.CoordinatorNotAvailable
+	case kerr.NotLeaderForPartition, kerr.KafkaStorageError:
+		return kerr.NotCoordinator
+	case kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidFetchSize:
+		return kerr.UnknownServerError
+	}
+	return k
 }
 
 func firstError(errs []error) error {
