@@ -18,7 +18,10 @@ import (
 // committing is the context of the second round trip, for a caller that has done
 // something outside of the database meanwhile which must be recorded even if ctx is
 // over; nil: ctx.
-func InPipeline(ctx, committing context.Context, pool *pgxpool.Pool, first, last func(b *pgx.Batch) error) error {
+//
+// written, if not nil, is called when everything is written and nothing is committed; its
+// error rolls back. COMMIT then is a round trip of its own.
+func InPipeline(ctx, committing context.Context, pool *pgxpool.Pool, first, last func(b *pgx.Batch) error, written func() error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -45,15 +48,24 @@ func InPipeline(ctx, committing context.Context, pool *pgxpool.Pool, first, last
 	if err := last(closing); err != nil {
 		return rollback(err)
 	}
+	if committing == nil {
+		committing = ctx
+	}
+	if written != nil {
+		if err := conn.SendBatch(committing, closing).Close(); err != nil {
+			return rollback(err)
+		}
+		if err := written(); err != nil {
+			return rollback(err)
+		}
+		closing = &pgx.Batch{}
+	}
 	closing.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" { // Postgres answers ROLLBACK when the transaction had failed before
 			return errors.New("the transaction could not be committed")
 		}
 		return nil
 	})
-	if committing == nil {
-		committing = ctx
-	}
 	if err := conn.SendBatch(committing, closing).Close(); err != nil {
 		return rollback(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -139,6 +140,38 @@ func TestCursorOutboxForgetsTheLateCommit(t *testing.T) {
 		}
 		mended := s.order(pool.Config().ConnString(), right, "")
 		eventually(t, mended, "the right relay publishes it", func() bool { return published("began-first") })
+	})
+}
+
+// The same in the shop: while the transaction about one order waits before its commit, another one passes.
+func TestCursorOutboxForgetsTheSlowOrder(t *testing.T) {
+	bothWays(t, wrongway.CursorOutbox, func(t *testing.T, way string, wrong bool) {
+		s := newShop(t)
+		inventory := s.inventory(inventoryDatabase(t).Config().ConnString(), way, "effect.before-commit=hang,match.order_id=slow")
+		inventory.Ready()
+		s.publish("slow", 0)
+		eventually(t, inventory, "the slow order is in hand", func() bool { return strings.Contains(inventory.Logs.String(), "fault injected") })
+		s.publish("quick", 1)
+		s.records(events.TopicInventory, 1)
+		if status, body := inventory.Do(http.MethodDelete, "/admin/faults", ""); status/100 != 2 {
+			t.Fatalf("%d %s", status, body)
+		}
+		eventually(t, inventory, "the slow order is decided on", func() bool { return reserved(inventory, "slow") })
+		s.publish("last", 1)
+		want := []string{"last", "quick", "slow"}
+		if wrong {
+			want = want[:2]
+		}
+		var keys []string
+		for _, r := range s.records(events.TopicInventory, len(want)) {
+			keys = append(keys, string(r.Key))
+		}
+		if slices.Sort(keys); !slices.Equal(keys, want) {
+			t.Errorf("the orders whose outcome was told are %v, want %v", keys, want)
+		}
+		if n := s.ends(events.TopicInventory); n != int64(len(want)) {
+			t.Errorf("%d outcomes were told, want %d", n, len(want))
+		}
 	})
 }
 

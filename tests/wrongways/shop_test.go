@@ -113,12 +113,16 @@ func orderDatabase(t *testing.T) *pgxpool.Pool {
 	return postgrestest.New(t, orderdb.Migrations()...)
 }
 
-// publish puts ORDER_CREATED of an order into a partition of topic orders and returns its offset.
+// publish puts ORDER_CREATED of an order for a product of its own into a partition of topic orders and returns its offset.
 func (s *shop) publish(orderID string, partition int32) int64 {
 	s.t.Helper()
+	product := map[string]string{"slow": "kettle"}[orderID]
+	if product == "" {
+		product = "coffee-beans"
+	}
 	e := events.OrderCreated{
 		OrderID: orderID, CustomerID: "customer_123", Total: 100, Timestamp: time.Now(),
-		Items: []events.Item{{ProductID: "kettle", Quantity: 1}},
+		Items: []events.Item{{ProductID: product, Quantity: 1}},
 	}
 	value, err := events.Encode(e)
 	if err != nil {

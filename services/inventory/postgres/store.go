@@ -61,6 +61,15 @@ func (s *Store) Reserve(ctx context.Context, group, messageID string, order even
 		isNew, decided bool
 		available      = make(map[string]int64, len(lines))
 	)
+	var written func() error // costs a round trip
+	if s.faults.Enabled() {
+		written = func() error {
+			if !made {
+				return nil
+			}
+			return s.faults.HitOrder(ctx, fault.EffectBeforeCommit, group, order.OrderID, products...)
+		}
+	}
 	err = postgres.InPipeline(ctx, nil, s.pool, func(b *pgx.Batch) error {
 		b.Queue(`
 			WITH new AS (
@@ -87,11 +96,8 @@ func (s *Store) Reserve(ctx context.Context, group, messageID string, order even
 		}
 		made = true
 		r = inventory.Decide(order, lines, available, s.now())
-		if err := s.queue(ctx, b, r, products, quantities); err != nil {
-			return err
-		}
-		return s.faults.HitOrder(ctx, fault.EffectBeforeCommit, group, order.OrderID, products...)
-	})
+		return s.queue(ctx, b, r, products, quantities)
+	}, written)
 	if err == nil && made {
 		err = s.faults.HitOrder(ctx, fault.EffectAfterCommit, group, order.OrderID, products...)
 	}
@@ -226,7 +232,7 @@ func (s *Store) SetAvailable(ctx context.Context, productID string, available in
 		}
 		b.Queue(`UPDATE stock SET available = $2, adjustments = adjustments + 1 WHERE product_id = $1`, productID, available)
 		return s.outbox.Queue(ctx, b, message)
-	})
+	}, nil)
 	if err != nil {
 		return stock, false, fmt.Errorf("set the stock of %s: %w", productID, err)
 	}

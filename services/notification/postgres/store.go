@@ -82,7 +82,7 @@ func (s *Store) SendOnce(ctx context.Context, group, messageID string, m notific
 		}
 		timer = time.AfterFunc(markTimeout, cancel)
 		return nil
-	})
+	}, nil)
 	if timer != nil {
 		timer.Stop()
 	}
