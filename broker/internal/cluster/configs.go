@@ -289,3 +289,6 @@ func (i *Image) TopicConfigs(t *Topic) []config.Entry { return i.Config.Describe
 func (i *Image) GroupConfigs(group string) []config.Entry {
 	return i.Config.DescribeGroup(i.groupSet[group])
 }
+
+// GroupsWithConfigs lists the groups that were given settings, in order of name.
+func (i *Image) GroupsWithConfigs() []string { return slices.Sorted(maps.Keys(i.groupSet)) }

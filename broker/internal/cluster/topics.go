@@ -244,6 +244,9 @@ func (i *Image) planByHand(t NewTopic) ([]Partition, error) {
 	return partitions, nil
 }
 
+// CheckReplicas checks replicas that a request gives to one partition.
+func (i *Image) CheckReplicas(replicas []int32) error { return i.checkReplicas(replicas, 0) }
+
 // checkReplicas checks one partition's replicas given by hand. factor is that of the
 // partitions before, 0 if there are none.
 func (i *Image) checkReplicas(replicas []int32, factor int) error {

@@ -160,6 +160,18 @@ func (m *Manager) openLog(p *Partition) (*storage.Log, error) {
 	return log, err
 }
 
+// DirPath is the data folder.
+func (m *Manager) DirPath() string { return m.dir.Path() }
+
+// DirectoryID is the id of the data folder.
+func (m *Manager) DirectoryID() string { return m.dir.DirectoryID() }
+
+// DiskSpace tells the size of the data folder's disk and what is free of it, in bytes.
+func (m *Manager) DiskSpace() (total, usable int64, err error) { return m.dir.Space() }
+
+// DiskError tells why the data folder is offline, nil while it is not.
+func (m *Manager) DiskError() error { return m.dir.Err() }
+
 // Run opens the logs that have a folder already, one after the other, so that
 // retention works on them too. It returns when all are open or ctx ends.
 // Folders that belong to no topic are left alone and told of.

@@ -131,7 +131,9 @@ func (s *adminScenario) run(t *testing.T, d *datadriven.TestData) string {
 		req = kmsg.NewPtrDescribeClusterRequest()
 		req.(*kmsg.DescribeClusterRequest).IncludeClusterAuthorizedOperations = d.HasArg("authorized")
 	default:
-		t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
+		if req = clusterRequest(d, items); req == nil {
+			t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
+		}
 	}
 	version := int(req.MaxVersion())
 	d.MaybeScanArgs(t, "v", &version)
@@ -492,7 +494,7 @@ func (s *adminScenario) print(out *strings.Builder, resp kmsg.Response, d *datad
 			fmt.Fprintf(out, "broker %d %s rack=%s fenced=%v\n", b.NodeID, s.address(b.Host, b.Port), shownName(b.Rack), b.IsFenced)
 		}
 	default:
-		fmt.Fprintf(out, "%T\n", resp)
+		printCluster(out, resp)
 	}
 }
 

@@ -29,8 +29,11 @@ func TestProtocolPage_IsWhatIsRegistered(t *testing.T) {
 	got := map[string]string{}
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		name := m[2]
-		if name == "InitProducerId" { // kmsg spells it its own way
+		switch name { // kmsg spells these its own way
+		case "InitProducerId":
 			name = kmsg.NameForKey(22)
+		case "AlterPartitionReassignments":
+			name = kmsg.NameForKey(45)
 		}
 		got[m[1]] = name + " " + m[3]
 		if m[4] != m[5] {

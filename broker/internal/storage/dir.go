@@ -143,6 +143,12 @@ func (d *Dir) ClusterID() string { return d.identity.clusterID }
 // NodeID is the broker id in meta.properties.
 func (d *Dir) NodeID() int32 { return d.identity.nodeID }
 
+// DirectoryID is the id of this folder in meta.properties, 22 characters (KIP-858).
+func (d *Dir) DirectoryID() string { return d.identity.directoryID }
+
+// Space tells the size of the disk that the folder is on and what is free of it, in bytes.
+func (d *Dir) Space() (total, usable int64, err error) { return d.fs.Space(d.path) }
+
 // Path is the folder.
 func (d *Dir) Path() string { return d.path }
 

@@ -31,6 +31,8 @@ type FS interface {
 	Stat(name string) (fs.FileInfo, error)
 	// SyncDir makes the names in a folder durable.
 	SyncDir(name string) error
+	// Space tells the size of the disk that holds a name and what is free of it, in bytes.
+	Space(name string) (total, usable int64, err error)
 	// Lock takes a lock file that no other holder of the same name can take until it is
 	// closed; it returns ErrLocked when somebody holds it.
 	Lock(name string) (io.Closer, error)

@@ -1,0 +1,39 @@
+package server
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// AlterReplicaLogDirs (API key 34), versions 1–2 (KIP-113).
+//
+//	v2 flexible
+//
+// There is one data folder (log.dirs), where every partition is: a move into it has
+// nothing to do, any other folder does not exist here.
+func init() { register(34, 1, 2, (*Server).alterReplicaLogDirs) }
+
+func (s *Server) alterReplicaLogDirs(_ *Request, req *kmsg.AlterReplicaLogDirsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.AlterReplicaLogDirsResponse)
+	for i := range req.Dirs {
+		dir := &req.Dirs[i]
+		for j := range dir.Topics {
+			asked := &dir.Topics[j]
+			out := kmsg.NewAlterReplicaLogDirsResponseTopic()
+			out.Topic = asked.Topic
+			for _, index := range asked.Partitions {
+				p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
+				p.Partition = index
+				if dir.Dir == s.logDir() {
+					_, err := s.replicas.Get(asked.Topic, index)
+					p.ErrorCode = s.codeOf(err, "move partition", asked.Topic, index)
+				} else {
+					p.ErrorCode = kerr.LogDirNotFound.Code
+				}
+				out.Partitions = append(out.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, out)
+		}
+	}
+	return resp
+}

@@ -1,0 +1,13 @@
+package server
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// ListPartitionReassignments (API key 46), version 0 (KIP-455).
+//
+// With one node no replica has anywhere to move to: the list is empty, whatever was
+// asked for.
+func init() { register(46, 0, 0, (*Server).listPartitionReassignments) }
+
+func (s *Server) listPartitionReassignments(_ *Request, req *kmsg.ListPartitionReassignmentsRequest) kmsg.Response {
+	return req.ResponseKind()
+}
