@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 )
 
 // ConsumerConfig describes a [Consumer]. Zero values mean the defaults named here.
@@ -21,11 +22,18 @@ type ConsumerConfig struct {
 	Kafka Config
 	// Group is the consumer group. Required.
 	Group string
-	// DeadLetters takes what failed for good. Required. It is not closed.
+	// DeadLetters takes what failed for good and what is to be tried later. Required. It
+	// is not closed.
 	DeadLetters message.Publisher
-	// Topics are ensured before the first subscription; nil: those of the shop.
+	// Topics are ensured before the first subscription, and with them the group's retry
+	// topics; nil: those of the shop.
 	Topics []events.Topic
 	Retry  RetryPolicy
+	// Parking keeps the order of the messages of one key when some are put aside; nil:
+	// what comes after one of those overtakes it.
+	Parking Parking
+	// Faults makes things go wrong on purpose; nil: nothing ever does.
+	Faults *fault.Set
 	// DrainTimeout is how long the message in hand may take after a shutdown has
 	// begun; 0: 10 s.
 	DrainTimeout time.Duration
@@ -46,8 +54,9 @@ const (
 	closeTimeout = 15 * time.Second
 )
 
-// Consumer is a Watermill router with one subscriber per handler. Make it with
-// [NewConsumer], add handlers, then call Run once.
+// Consumer is a Watermill router with one subscriber for each topic, and one for the
+// group's retry topic of it, which has the same handler. Make it with [NewConsumer],
+// add handlers, then call Run once.
 type Consumer struct {
 	config   ConsumerConfig
 	log      *slog.Logger
@@ -128,7 +137,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return errors.New("consumer: no handler")
 	}
 	c.setState("waiting for the broker")
-	if err := EnsureTopics(ctx, c.config.Kafka, c.log, c.config.Topics...); err != nil {
+	if err := EnsureTopics(ctx, c.config.Kafka, c.log, c.topics()...); err != nil {
 		if ctx.Err() == nil {
 			return err
 		}
@@ -138,16 +147,21 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	intakes := make([]*intake, 0, len(c.handlers))
+	var intakes []*intake
 	for _, h := range c.handlers {
-		in := newIntake(c.config.Group, h.topic, c.metrics, c.draining)
-		subscriber, err := newSubscriber(c.config.Kafka, c.config.Group, in, c.log)
-		if err != nil {
-			return err
+		for _, topic := range []string{h.topic, events.RetryTopic(h.topic, c.config.Group)} {
+			in := newIntake(c.config.Group, topic, h.topic, c.metrics, c.draining)
+			in.faults = c.config.Faults
+			subscriber, err := newSubscriber(c.config.Kafka, c.config.Group, in, c.log)
+			if err != nil {
+				return err
+			}
+			intakes = append(intakes, in)
+			c.route(router, subscriber, in, h.handle) //nolint:contextcheck // a message brings its own context
 		}
-		intakes = append(intakes, in)
-		c.route(router, subscriber, in, h) //nolint:contextcheck // a message brings its own context
 	}
+	c.metrics.lag.add(intakes...)
+	defer c.metrics.lag.remove(intakes...)
 	c.mu.Lock()
 	c.intakes, c.state = intakes, ""
 	c.mu.Unlock()
@@ -161,6 +175,22 @@ func (c *Consumer) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	return c.drain(router, intakes, ended)
+}
+
+// topics lists what has to exist.
+func (c *Consumer) topics() []events.Topic {
+	topics := slices.Clone(c.config.Topics)
+	for _, h := range c.handlers {
+		name, partitions := events.RetryTopic(h.topic, c.config.Group), int32(events.Partitions)
+		if slices.ContainsFunc(topics, func(t events.Topic) bool { return t.Name == name }) {
+			continue
+		}
+		if i := slices.IndexFunc(topics, func(t events.Topic) bool { return t.Name == h.topic }); i >= 0 {
+			partitions = topics[i].Partitions
+		}
+		topics = append(topics, events.Topic{Name: name, Partitions: partitions})
+	}
+	return topics
 }
 
 // drain ends a running consumer.

@@ -399,19 +399,3 @@ func TestConsumer_WaitsForTheBroker(t *testing.T) {
 	})
 	stop()
 }
-
-func TestRetryPolicy_StaysBelowTheRebalanceTimeout(t *testing.T) {
-	for _, c := range []struct {
-		policy messaging.RetryPolicy
-		ok     bool
-	}{
-		{messaging.RetryPolicy{}, true},
-		{messaging.RetryPolicy{MaxAttempts: 10}, false},
-		{messaging.RetryPolicy{TryTimeout: time.Minute}, false},
-		{messaging.RetryPolicy{InitialWait: -1}, false},
-	} {
-		if err := c.policy.Validate(); (err == nil) != c.ok {
-			t.Errorf("%+v: %v", c.policy, err)
-		}
-	}
-}

@@ -39,6 +39,10 @@ func classOf(err error) events.ErrorClass {
 	if errors.As(err, &c) {
 		return c.class
 	}
+	var parked *parkedError
+	if errors.As(err, &parked) {
+		return events.ClassParked
+	}
 	var permanent interface{ Permanent() bool } // as injected faults are
 	if errors.As(err, &permanent) && permanent.Permanent() {
 		return events.ClassPermanent

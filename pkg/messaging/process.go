@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"maps"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -14,69 +14,18 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"millrace/pkg/events"
+	"millrace/pkg/fault"
 )
-
-// RetryPolicy bounds the tries of one message. All of it together must stay well
-// below the group's rebalance timeout of 60 s: Validate checks that.
-type RetryPolicy struct {
-	// MaxAttempts counts the first try too; 0: 3.
-	MaxAttempts int
-	// InitialWait is the mean wait before the second try; 0: 200 ms. Each wait is
-	// three times the one before, and varies by half of itself.
-	InitialWait time.Duration
-	// TryTimeout limits one try; 0: 10 s.
-	TryTimeout time.Duration
-}
-
-const waitGrowth = 3
-
-func (p RetryPolicy) withDefaults() RetryPolicy {
-	if p.MaxAttempts == 0 {
-		p.MaxAttempts = 3
-	}
-	if p.InitialWait == 0 {
-		p.InitialWait = 200 * time.Millisecond
-	}
-	if p.TryTimeout == 0 {
-		p.TryTimeout = 10 * time.Second
-	}
-	return p
-}
-
-// Validate returns an error when the tries could hold a partition for too long.
-func (p RetryPolicy) Validate() error {
-	p = p.withDefaults()
-	if p.MaxAttempts < 1 || p.InitialWait < 0 || p.TryTimeout < 0 {
-		return errors.New("retry policy: a value is negative")
-	}
-	total, pause := time.Duration(0), p.InitialWait
-	for attempt := range p.MaxAttempts {
-		total += p.TryTimeout
-		if attempt > 0 {
-			total += pause * 3 / 2
-			pause *= waitGrowth
-		}
-		if total > rebalanceTimeout*3/4 {
-			return fmt.Errorf("retry policy: %d tries of %s and their waits take more than %s", p.MaxAttempts, p.TryTimeout, rebalanceTimeout*3/4)
-		}
-	}
-	return nil
-}
-
-// wait is the pause after a failed try.
-func (p RetryPolicy) wait(attempt int) time.Duration {
-	mean := p.InitialWait
-	for range attempt - 1 {
-		mean *= waitGrowth
-	}
-	return mean/2 + rand.N(mean+1)
-}
 
 // Outcomes of a message, see [AttrOutcome].
 const (
 	outcomeOK         = "ok"
+	outcomeDelayed    = "delayed"
+	outcomeParked     = "parked"
 	outcomeDeadLetter = "dead_letter"
 	outcomeReleased   = "released"
+	outcomePostponed  = "postponed"
+	outcomeDiscarded  = "discarded"
 )
 
 // errReleased ends the tries of a message that is given back to its group: a
@@ -85,17 +34,32 @@ var errReleased = errors.New("message is given back to its group")
 
 // inHand is a message on its way through the layers.
 type inHand struct {
-	delivery     Delivery
-	claim        *claim
-	draining     <-chan struct{}
+	delivery Delivery
+	intake   *intake
+	claim    *claim
+	// retry is what a retry topic says of the message; the zero value: it comes from
+	// its own topic. unfit is why that cannot be read.
+	retry events.Retry
+	unfit error
+	// since is from when on the message waits for us.
+	since time.Time
+
 	firstFailure time.Time
 	lastFailure  time.Time
+	// recorded: the message is known to have been put aside.
+	recorded bool
+
+	// outcome is what the tries have come to, err why, and again where the message goes
+	// if it is delayed or parked.
+	outcome string
+	err     error
+	again   events.Retry
 }
 
 // leaving tells whether the message should be let go of rather than tried again.
 func (m *inHand) leaving() bool {
 	select {
-	case <-m.draining:
+	case <-m.intake.draining:
 		return true
 	case <-m.claim.session.Done():
 		return true
@@ -111,10 +75,25 @@ func (m *inHand) pause(d time.Duration) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-m.draining:
+	case <-m.intake.draining:
 		return false
 	case <-m.claim.session.Done():
 		return false
+	}
+}
+
+func (m *inHand) failed() {
+	m.lastFailure = time.Now()
+	if m.firstFailure.IsZero() {
+		m.firstFailure = m.lastFailure
+	}
+}
+
+// attrs are what a fault's rule can match.
+func (m *inHand) attrs() []fault.Attr {
+	return []fault.Attr{
+		{Key: fault.Group, Value: m.delivery.Group}, {Key: fault.Topic, Value: m.delivery.Topic},
+		{Key: fault.OrderID, Value: string(m.delivery.Key)},
 	}
 }
 
@@ -125,17 +104,32 @@ func inHandOf(m *message.Message) *inHand {
 }
 
 // route adds a handler with its layers to the router, outer to inner.
-func (c *Consumer) route(router *message.Router, s message.Subscriber, in *intake, h topicHandler) {
-	handler := router.AddConsumerHandler(c.config.Group+"."+h.topic, h.topic, s, func(m *message.Message) error {
-		return h.handle(m.Context(), &inHandOf(m).delivery)
+func (c *Consumer) route(router *message.Router, s message.Subscriber, in *intake, handle Handler) {
+	handler := router.AddConsumerHandler(c.config.Group+"."+in.topic, in.topic, s, func(m *message.Message) error {
+		return c.handle(m.Context(), handle, inHandOf(m))
 	})
 	handler.AddMiddleware(
 		c.receive(in),
-		c.deadLetter,
+		c.settled,
 		c.traced,
 		recovered,
 		c.retried,
 	)
+}
+
+// handle calls the handler, between the places where it can be made to fail.
+func (c *Consumer) handle(ctx context.Context, handle Handler, h *inHand) error {
+	if err := c.config.Faults.Hit(ctx, fault.ConsumeBeforeEffect, h.attrs()...); err != nil {
+		return err
+	}
+	if err := handle(ctx, &h.delivery); err != nil {
+		return err
+	}
+	err := c.config.Faults.Hit(ctx, fault.ConsumeAfterEffect, h.attrs()...)
+	if errors.Is(err, fault.ErrDuplicate) {
+		return handle(ctx, &h.delivery)
+	}
+	return err
 }
 
 // receive makes the Delivery, sets the context that the handler gets, and turns the
@@ -145,29 +139,22 @@ func (c *Consumer) receive(in *intake) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
 			started := time.Now()
-			h := &inHand{delivery: c.delivery(m, in.topic), draining: c.draining}
-			if h.claim = in.claim(h.delivery.Partition); h.claim == nil {
+			h := c.take(m, in)
+			if h == nil {
 				return nil, nil // its session is over: nothing is marked any more
 			}
 			ctx, cancel := c.handlerContext(m.Context(), h.claim)
 			defer cancel()
 			m.SetContext(context.WithValue(ctx, inHandKey{}, h))
+			h.claim.began(h.since)
 
-			_, err := next(m)
+			_, _ = next(m) // what has come of it is in h
 
-			outcome := outcomeOK
-			switch {
-			case errors.Is(err, errReleased):
-				outcome = outcomeReleased
+			h.claim.busy.Store(false)
+			if h.outcome == outcomeReleased {
 				h.claim.release()
-			case err != nil: // handled: it is in the dead letter topic
-				outcome = outcomeDeadLetter
 			}
-			c.metrics.processed.WithLabelValues(c.config.Group, in.topic, outcome).Inc()
-			c.metrics.duration.WithLabelValues(c.config.Group, in.topic).Observe(time.Since(started).Seconds())
-			if !h.delivery.Timestamp.IsZero() {
-				c.metrics.queueTime.WithLabelValues(c.config.Group, in.topic).Observe(started.Sub(h.delivery.Timestamp).Seconds())
-			}
+			c.metrics.observe(h, started)
 			return nil, nil
 		}
 	}
@@ -196,42 +183,112 @@ func (c *Consumer) handlerContext(ctx context.Context, cl *claim) (context.Conte
 	}
 }
 
-func (c *Consumer) delivery(m *message.Message, topic string) Delivery {
+// take reads what a record is about. It returns nil when its claim is over.
+func (c *Consumer) take(m *message.Message, in *intake) *inHand {
 	ctx := m.Context()
 	partition, _ := kafka.MessagePartitionFromCtx(ctx)
 	offset, _ := kafka.MessagePartitionOffsetFromCtx(ctx)
 	timestamp, _ := kafka.MessageTimestampFromCtx(ctx)
 	key, _ := kafka.MessageKeyFromCtx(ctx)
-	d := Delivery{
-		ID: m.UUID, Group: c.config.Group, Topic: topic, Partition: partition, Offset: offset,
+	h := &inHand{intake: in, claim: in.claim(partition), since: timestamp, delivery: Delivery{
+		ID: m.UUID, Group: c.config.Group, Topic: in.topic, Partition: partition, Offset: offset,
 		Key: key, Headers: m.Metadata, Payload: m.Payload, Timestamp: timestamp,
+	}}
+	if h.claim == nil {
+		return nil
 	}
+	d := &h.delivery
 	delete(d.Headers, MetadataKey)
-	if d.ID == "" {
-		d.ID = topic + "/" + strconv.Itoa(int(partition)) + "/" + strconv.FormatInt(offset, 10)
+	if in.isRetry() {
+		h.unfit = h.readRetry()
 	}
-	return d
+	if d.ID == "" {
+		d.ID = d.Topic + "/" + strconv.Itoa(int(d.Partition)) + "/" + strconv.FormatInt(d.Offset, 10)
+	}
+	return h
 }
 
-// traced makes the process span.
+// readRetry turns the record of a retry topic into the delivery of the original one.
+func (m *inHand) readRetry() error {
+	d := &m.delivery
+	retry, ok, err := events.ParseRetry(d.Headers)
+	switch {
+	case err != nil:
+		return unreadable(err)
+	case !ok:
+		return unreadable(&events.HeaderError{Header: events.HeaderRetryReason, Absent: true, Rule: "must be there in a retry topic"})
+	case retry.Topic != m.intake.original:
+		return unreadable(&events.HeaderError{Header: events.HeaderOriginalTopic, Value: retry.Topic, Rule: "must be " + m.intake.original + " in this retry topic"})
+	case retry.Group != d.Group:
+		return unreadable(&events.HeaderError{Header: events.HeaderGroup, Value: retry.Group, Rule: "must be " + d.Group + " in this retry topic"})
+	case tooFar(retry):
+		return unreadable(&events.HeaderError{Header: events.HeaderNotBefore, Value: d.Headers[events.HeaderNotBefore], Rule: "must be at most " + events.MaxDelay.String() + " ahead"})
+	}
+	m.retry = retry
+	m.firstFailure, m.lastFailure = retry.FirstFailure, retry.FirstFailure
+	if retry.NotBefore.After(m.since) {
+		m.since = retry.NotBefore
+	}
+	// From a redrive on, nobody knows what is recorded, nor after a crash.
+	m.recorded = true
+	d.Topic, d.Partition, d.Offset, d.Timestamp, d.Attempt = retry.Topic, retry.Partition, retry.Offset, retry.Timestamp, retry.Attempts
+	d.Headers = withoutRetry(d.Headers)
+	return nil
+}
+
+// withoutRetry returns the headers of the original record.
+func withoutRetry(headers map[string]string) map[string]string {
+	original := maps.Clone(headers)
+	for _, name := range events.RetryHeaders() {
+		delete(original, name)
+	}
+	return original
+}
+
+// traced makes the process span, and decides what comes of the message.
 func (c *Consumer) traced(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		h := inHandOf(m)
-		ctx, span := startProcess(m.Context(), c.tracer, c.config.Trace, &h.delivery)
+		ctx, span := startProcess(m.Context(), c.tracer, c.config.Trace, h)
 		defer span.End()
 		m.SetContext(ctx)
 		_, err := next(m)
-		span.SetAttributes(AttrAttempts.Int(h.delivery.Attempt))
-		switch {
-		case err == nil:
-			span.SetAttributes(AttrOutcome.String(outcomeOK))
-		case errors.Is(err, errReleased):
-			span.SetAttributes(AttrOutcome.String(outcomeReleased))
-		default:
-			span.SetAttributes(AttrOutcome.String(outcomeDeadLetter))
+		c.decide(h, err)
+		span.SetAttributes(AttrAttempts.Int(h.delivery.Attempt), AttrOutcome.String(h.outcome))
+		if h.outcome == outcomeDeadLetter || h.outcome == outcomeDelayed {
 			fail(span, err)
 		}
 		return nil, err
+	}
+}
+
+// decide turns the result of the tries into an outcome.
+func (c *Consumer) decide(h *inHand, err error) {
+	h.err = err
+	var parked *parkedError
+	switch {
+	case err == nil:
+		h.outcome = outcomeOK
+	case errors.Is(err, errReleased):
+		h.outcome = outcomeReleased
+	case errors.As(err, &parked) && parked.ahead.Where == AsideRetry:
+		h.outcome, h.again = outcomeParked, h.parkedRetry(parked)
+	case classOf(err) == events.ClassTransient && h.retry.Delays < len(c.config.Retry.Delays):
+		h.outcome, h.again = outcomeDelayed, h.nextRetry(events.RetryDelay)
+		h.again.NotBefore = time.Now().Add(c.config.Retry.Delays[h.retry.Delays])
+		h.again.Delays++
+	default:
+		h.outcome = outcomeDeadLetter
+	}
+}
+
+// nextRetry describes the message on its way into the retry topic.
+func (m *inHand) nextRetry(reason events.RetryReason) events.Retry {
+	d := &m.delivery
+	return events.Retry{
+		Reason: reason, Topic: d.Topic, Partition: d.Partition, Offset: d.Offset, Timestamp: d.Timestamp,
+		Group: d.Group, Attempts: min(d.Attempt, events.MaxAttempts), Delays: m.retry.Delays, FirstFailure: m.firstFailure,
+		RedriveID: m.retry.RedriveID, RedriveTraceparent: m.retry.RedriveTraceparent,
 	}
 }
 
@@ -249,33 +306,31 @@ func recovered(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-func (m *inHand) failed() {
-	m.lastFailure = time.Now()
-	if m.firstFailure.IsZero() {
-		m.firstFailure = m.lastFailure
-	}
-}
-
-// retried runs the handler for as often as the policy allows.
+// retried runs the handler for as often as the policy allows in process.
 func (c *Consumer) retried(next message.HandlerFunc) message.HandlerFunc {
-	policy := c.config.Retry
 	return func(m *message.Message) ([]*message.Message, error) {
 		h := inHandOf(m)
+		if h.unfit != nil {
+			h.failed()
+			return nil, h.unfit
+		}
 		ctx := m.Context()
 		defer m.SetContext(ctx)
-		for {
-			h.delivery.Attempt++
-			if h.delivery.Attempt > 1 {
-				c.metrics.retries.WithLabelValues(h.delivery.Group, h.delivery.Topic).Inc()
+		for try := 1; ; try++ {
+			if try > 1 {
+				c.metrics.retries.WithLabelValues(h.delivery.Group, h.intake.topic).Inc()
 			}
-			tryCtx, cancel := context.WithTimeout(ctx, policy.TryTimeout)
-			m.SetContext(tryCtx)
-			_, err := next(m)
-			cancel()
+			err := c.try(ctx, m, h, next)
 			if err == nil {
 				return nil, nil
 			}
+			var parked *parkedError
+			if errors.As(err, &parked) {
+				return nil, err
+			}
 			h.failed()
+			trace.SpanFromContext(ctx).AddEvent("try failed", trace.WithAttributes(
+				AttrAttempts.Int(h.delivery.Attempt), AttrErrorMessage.String(shorten(err.Error()))))
 			if IsPermanent(err) {
 				return nil, err
 			}
@@ -284,18 +339,37 @@ func (c *Consumer) retried(next message.HandlerFunc) message.HandlerFunc {
 			if h.leaving() {
 				return nil, errors.Join(errReleased, err)
 			}
-			if h.delivery.Attempt >= policy.MaxAttempts {
+			if try >= c.config.Retry.MaxAttempts {
 				return nil, err
 			}
-			pause := policy.wait(h.delivery.Attempt)
-			trace.SpanFromContext(ctx).AddEvent("try failed", trace.WithAttributes(
-				AttrAttempts.Int(h.delivery.Attempt), AttrErrorMessage.String(err.Error())))
-			c.log.WarnContext(ctx, "message failed, will try again", "topic", h.delivery.Topic,
-				"partition", h.delivery.Partition, "offset", h.delivery.Offset, "message_id", h.delivery.ID,
-				"attempt", h.delivery.Attempt, "next_try", pause, "error", err)
+			pause := c.config.Retry.wait(try)
+			c.log.WarnContext(ctx, "message failed, will try again", h.logged("next_try", pause, "error", err)...)
 			if !h.pause(pause) {
 				return nil, errors.Join(errReleased, err)
 			}
 		}
 	}
+}
+
+// try runs the handler once, unless an earlier message of the key is not worked off.
+func (c *Consumer) try(ctx context.Context, m *message.Message, h *inHand, next message.HandlerFunc) error {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Retry.TryTimeout)
+	defer cancel()
+	if err := c.inOrder(ctx, h); err != nil {
+		return err
+	}
+	h.delivery.Attempt++
+	m.SetContext(ctx)
+	started := time.Now()
+	_, err := next(m)
+	c.metrics.tried(h, started, err)
+	return err
+}
+
+// logged is what every line about the message says, and what else there is.
+func (m *inHand) logged(more ...any) []any {
+	d := &m.delivery
+	return append([]any{
+		"topic", d.Topic, "partition", d.Partition, "offset", d.Offset, "message_id", d.ID, "attempt", d.Attempt,
+	}, more...)
 }

@@ -47,10 +47,19 @@ const (
 	// AttrAttempts, on a process span, counts the tries; on its "try failed" events it
 	// is the number of the try.
 	AttrAttempts = attribute.Key("millrace.attempts")
-	// AttrOutcome, on a process span, is ok, dead_letter or released.
+	// AttrAttemptsBefore, on a process span out of a retry topic, counts the tries that
+	// were made earlier; AttrAttempts goes on from there.
+	AttrAttemptsBefore = attribute.Key("millrace.attempts_before")
+	// AttrOutcome, on a process span, is ok, delayed, parked, dead_letter or released.
 	AttrOutcome = attribute.Key("millrace.outcome")
-	// AttrQueueTime, on a process span, is the time from the record's timestamp to the
-	// first try, in milliseconds.
+	// AttrRetryReason, on a process span out of a retry topic, is delay, redrive or
+	// parked; AttrRetryTopic is that topic.
+	AttrRetryReason = attribute.Key("millrace.retry.reason")
+	AttrRetryTopic  = attribute.Key("millrace.retry.topic")
+	// AttrRedriveID, on the link to a redrive, is its id in the audit log.
+	AttrRedriveID = attribute.Key("millrace.redrive.id")
+	// AttrQueueTime, on a process span, is the time from the record's timestamp, or from
+	// when it was due, to the first try, in milliseconds.
 	AttrQueueTime = attribute.Key("millrace.queue_ms")
 	// AttrOutboxWait, on a link of a send span, is the time from the row's creation to
 	// the sending, in milliseconds.
@@ -150,8 +159,11 @@ func endSend(span trace.Span, started time.Time, messages []*message.Message, re
 	}
 }
 
-// startProcess starts the span of one message.
-func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelation, d *Delivery) (context.Context, trace.Span) {
+// startProcess starts the span of one message. Where it comes out of a retry topic, the
+// place is that of the original record, and the span stands, as every other, below the
+// creation of the message; a redrive is linked to in addition.
+func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelation, h *inHand) (context.Context, trace.Span) {
+	d := &h.delivery
 	created := Propagator.Extract(ctx, propagation.MapCarrier(d.Headers))
 	options := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindConsumer),
@@ -159,6 +171,12 @@ func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelati
 	}
 	if link := trace.LinkFromContext(created); link.SpanContext.IsValid() {
 		options = append(options, trace.WithLinks(link))
+	}
+	if redrive := trace.SpanContextFromContext(Propagator.Extract(context.Background(),
+		propagation.MapCarrier{"traceparent": h.retry.RedriveTraceparent})); redrive.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{
+			SpanContext: redrive, Attributes: []attribute.KeyValue{AttrRedriveID.String(h.retry.RedriveID)},
+		}))
 	}
 	if relation == LinkOnly {
 		options = append(options, trace.WithNewRoot())
@@ -174,8 +192,15 @@ func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelati
 		if d.Key != nil {
 			span.SetAttributes(AttrMessageKey.String(string(d.Key)))
 		}
-		if !d.Timestamp.IsZero() {
-			span.SetAttributes(AttrQueueTime.Float64(milliseconds(time.Since(d.Timestamp))))
+		if !h.since.IsZero() {
+			span.SetAttributes(AttrQueueTime.Float64(milliseconds(time.Since(h.since))))
+		}
+		if h.retry.Reason != "" {
+			span.SetAttributes(
+				AttrRetryReason.String(string(h.retry.Reason)),
+				AttrRetryTopic.String(h.intake.topic),
+				AttrAttemptsBefore.Int(d.Attempt),
+			)
 		}
 	}
 	return ctx, span

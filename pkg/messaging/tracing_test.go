@@ -127,6 +127,7 @@ func TestTracing_ChildAndLink(t *testing.T) {
     . error.type=transient messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=2 millrace.outcome=dead_letter millrace.queue_ms
     -> create orders 
     ! try failed error.message=boom millrace.attempts=1
+    ! try failed error.message=boom millrace.attempts=2
     send orders-dlq [producer] Unset
       . messaging.client.id=millrace messaging.destination.name=orders-dlq messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka
 send orders [client] Unset
