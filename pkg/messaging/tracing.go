@@ -208,7 +208,7 @@ func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelati
 
 // StartProcess starts the span of one message, for a consumer that is not a [Consumer].
 func StartProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelation, d *Delivery) (context.Context, trace.Span) {
-	return startProcess(ctx, tracer, relation, d)
+	return startProcess(ctx, tracer, relation, &inHand{delivery: *d, since: d.Timestamp})
 }
 
 // FailSpan marks the span of [StartProcess] as failed.

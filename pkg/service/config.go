@@ -23,6 +23,9 @@ type Config struct {
 	// longer than the topics keep their messages.
 	InboxKeep time.Duration `env:"INBOX_KEEP" envDefault:"192h"`
 
+	// Retry says how often and when a failed message is tried again.
+	Retry messaging.RetryPolicy `envPrefix:"RETRY_"`
+
 	Faults FaultConfig
 	// WrongWays names what is done wrong on purpose, see package wrongway.
 	WrongWays []string `env:"WRONG_WAYS"`
@@ -48,7 +51,7 @@ func (c Config) Validate() error {
 	if c.Postgres.URL == "" {
 		return Invalid("DATABASE_URL", "", "postgres://user:password@host:port/database")
 	}
-	for _, err := range []error{c.Faults.Validate(), c.Kafka.Validate(), c.Postgres.Validate(), c.Telemetry.Validate()} {
+	for _, err := range []error{c.Retry.Validate(), c.Faults.Validate(), c.Kafka.Validate(), c.Postgres.Validate(), c.Telemetry.Validate()} {
 		if err != nil {
 			return err
 		}
@@ -121,6 +124,8 @@ func kindName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return "duration, as 10s or 1h30m"
+	case t == reflect.TypeFor[[]time.Duration]():
+		return "durations separated by commas, as 5s,30s"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.PkgPath() == "log/slog":

@@ -110,8 +110,8 @@ var rightWay = constructors{
 	consumer: func(e *Env, group string) (Consumer, error) {
 		c, err := messaging.NewConsumer(messaging.ConsumerConfig{
 			Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
-			DrainTimeout: e.Config.DrainTimeout,
-			Logger:       e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
+			Retry: e.Config.Retry, DrainTimeout: e.Config.DrainTimeout, Faults: e.Faults,
+			Logger: e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
 		})
 		if err != nil {
 			return nil, err
@@ -121,7 +121,7 @@ var rightWay = constructors{
 	publisher: func(e *Env) message.Publisher { return e.Publisher },
 	relay: func(e *Env, p message.Publisher) (Component, error) {
 		relay, err := outbox.NewRelay(outbox.RelayConfig{
-			Pool: e.Pool, Publisher: p, Logger: e.Log, Registerer: e.Registerer,
+			Pool: e.Pool, Publisher: p, Faults: e.Faults, Logger: e.Log, Registerer: e.Registerer,
 		})
 		if err != nil {
 			return Component{}, err

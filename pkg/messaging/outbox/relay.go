@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"millrace/pkg/fault"
 	"millrace/pkg/messaging"
 )
 
@@ -32,6 +33,8 @@ type RelayConfig struct {
 	// Retention is how long published rows stay; 0: 24 h.
 	Retention time.Duration
 
+	// Faults makes things go wrong on purpose; nil: nothing ever does.
+	Faults     *fault.Set
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -202,6 +205,11 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
+		if len(published) > 0 {
+			if err := r.config.Faults.Hit(ctx, fault.RelayAfterMark); err != nil {
+				return err
+			}
+		}
 		published = published[:0]
 		now := time.Now()
 		if now.After(nextStats) {
@@ -233,7 +241,7 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 			continue
 		}
 		lastBusy = now
-		done, err := r.publish(rows)
+		done, err := r.publish(ctx, rows)
 		published = append(published, done...)
 		if err == nil {
 			pause = firstPause
@@ -296,7 +304,7 @@ func (r *Relay) markAndFetch(ctx context.Context, conn *pgx.Conn, published []in
 
 // publish sends rows, topic by topic, each in order. It returns which of them the
 // broker has acknowledged.
-func (r *Relay) publish(rows []row) (done []int64, err error) {
+func (r *Relay) publish(ctx context.Context, rows []row) (done []int64, err error) {
 	var topics []string
 	byTopic := make(map[string][]row)
 	for _, next := range rows {
@@ -312,7 +320,7 @@ func (r *Relay) publish(rows []row) (done []int64, err error) {
 		for i, next := range batch {
 			messages[i] = next.message
 		}
-		err := r.config.Publisher.Publish(topic, messages...)
+		err := r.send(ctx, topic, messages)
 		var partial *messaging.PublishError
 		isPartial := errors.As(err, &partial)
 		for i, next := range batch {
@@ -326,6 +334,23 @@ func (r *Relay) publish(rows []row) (done []int64, err error) {
 	}
 	r.metrics.published.Add(float64(len(done)))
 	return done, errors.Join(errs...)
+}
+
+// send publishes, between the places where that can be made to fail. A failure after the
+// broker's answer loses that answer: the rows are sent again.
+func (r *Relay) send(ctx context.Context, topic string, messages []*message.Message) error {
+	attr := fault.Attr{Key: fault.Topic, Value: topic}
+	if err := r.config.Faults.Hit(ctx, fault.RelayBeforePublish, attr); err != nil {
+		return err
+	}
+	if err := r.config.Publisher.Publish(topic, messages...); err != nil {
+		return err
+	}
+	err := r.config.Faults.Hit(ctx, fault.RelayAfterPublish, attr)
+	if errors.Is(err, fault.ErrDuplicate) {
+		return r.config.Publisher.Publish(topic, messages...)
+	}
+	return err
 }
 
 // sleep waits for a notification or the next look at the table.

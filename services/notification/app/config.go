@@ -18,20 +18,23 @@ type Config struct {
 }
 
 // maxSMTPTimeout keeps a mail within the time that a consumer gives a try.
-const maxSMTPTimeout = 8 * time.Second
+func (c Config) maxSMTPTimeout() time.Duration { return c.Retry.TryTimeout * 4 / 5 }
 
 // Validate names the variable that is wrong, its value and what is allowed.
 func (c Config) Validate() error {
 	if err := service.CheckAddr("HTTP_ADDR", c.HTTPAddr); err != nil {
 		return err
 	}
-	if c.SMTP.Timeout > maxSMTPTimeout {
-		return service.Invalid("SMTP_TIMEOUT", c.SMTP.Timeout, "a duration above 0 and up to "+maxSMTPTimeout.String())
-	}
 	if err := c.SMTP.Validate(); err != nil {
 		return err
 	}
-	return c.Config.ValidateFor("notification")
+	if err := c.Config.ValidateFor("notification"); err != nil {
+		return err
+	}
+	if c.SMTP.Timeout > c.maxSMTPTimeout() {
+		return service.Invalid("SMTP_TIMEOUT", c.SMTP.Timeout, "a duration above 0 and up to "+c.maxSMTPTimeout().String()+", four fifths of RETRY_TRY_TIMEOUT")
+	}
+	return nil
 }
 
 // FromEnv reads the settings from an environment in the form of os.Environ.

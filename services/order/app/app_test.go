@@ -106,7 +106,7 @@ func TestRun_OrderGoesOutAndOutcomeComesIn(t *testing.T) {
 
 	record := servicetest.Records(t, kafka, events.TopicOrders, 1)[0]
 	want := fmt.Sprintf(`{"event_type":"ORDER_CREATED","order_id":"%s","customer_id":"customer_123","items":[{"product_id":"coffee-beans","quantity":2}],"total":25.00,"timestamp":"%s"}`,
-		o.OrderID, o.Created.Truncate(time.Millisecond).Format(time.RFC3339Nano)) // the event keeps milliseconds
+		o.OrderID, o.Created.UTC().Format("2006-01-02T15:04:05.000Z07:00")) // the event keeps milliseconds
 	if string(record.Key) != o.OrderID || string(record.Value) != want {
 		t.Errorf("key %s, value\n%s\nwant\n%s", record.Key, record.Value, want)
 	}
