@@ -222,3 +222,12 @@ func fail(span trace.Span, err error) {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// TraceIDOf returns the trace of a message by its headers, if that trace is recorded.
+func TraceIDOf(headers map[string]string) string {
+	created := trace.SpanContextFromContext(Propagator.Extract(context.Background(), propagation.MapCarrier(headers)))
+	if !created.IsSampled() {
+		return ""
+	}
+	return created.TraceID().String()
+}

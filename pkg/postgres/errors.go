@@ -20,7 +20,10 @@ const (
 	codeQueryCanceled        = "57014"
 	codeDuplicateObject      = "42710"
 	codeDuplicateDatabase    = "42P04"
+	codeInvalidCatalog       = "3D000"
 
+	classData                 = "22"
+	classIntegrity            = "23"
 	classConnection           = "08"
 	classInsufficientResource = "53"
 	classOperatorIntervention = "57"
@@ -61,6 +64,21 @@ func IsUniqueViolation(err error, constraint string) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == codeUniqueViolation &&
 		(constraint == "" || pg.ConstraintName == constraint)
+}
+
+// IsMissingDatabase tells whether there is no database of that name on the server.
+func IsMissingDatabase(err error) bool { return hasCode(err, codeInvalidCatalog) }
+
+// IsDataError tells whether the database refuses the data of a statement: a value that
+// has no form there or is out of range, or a constraint that does not hold. The same
+// data will be refused again.
+func IsDataError(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	class := pg.Code[:min(2, len(pg.Code))]
+	return class == classData || class == classIntegrity
 }
 
 // isConflict tells whether Postgres asks to run the transaction again.

@@ -39,28 +39,55 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, sets ...Migrations) error 
 	return nil
 }
 
-func (m Migrations) apply(ctx context.Context, db *sql.DB) error {
-	if !migrationsName.MatchString(m.Name) {
-		return fmt.Errorf("name %q, want a lower-case word", m.Name)
-	}
-	files := m.FS
-	if m.Dir != "" {
-		sub, err := fs.Sub(m.FS, m.Dir)
+// Pending tells whether Migrate would change anything. It changes nothing itself.
+func Pending(ctx context.Context, pool *pgxpool.Pool, sets ...Migrations) (bool, error) {
+	db := stdlib.OpenDBFromPool(pool)
+	defer db.Close()
+	for _, set := range sets {
+		provider, err := set.provider(db)
 		if err != nil {
-			return err
+			return false, fmt.Errorf("migrations %s: %w", set.Name, err)
 		}
-		files = sub
+		var begun bool
+		if err := pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, "goose_"+set.Name).Scan(&begun); err != nil {
+			return false, err
+		}
+		if !begun { // goose would make its table
+			return true, nil
+		}
+		if pending, err := provider.HasPending(ctx); err != nil || pending {
+			return pending, err
+		}
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithTableName("goose_"+m.Name),
-		goose.WithLogger(goose.NopLogger()),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithSessionLocker(advisoryLock(lockKey("migrate:"+m.Name))))
+	return false, nil
+}
+
+func (m Migrations) apply(ctx context.Context, db *sql.DB) error {
+	provider, err := m.provider(db)
 	if err != nil {
 		return err
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+func (m Migrations) provider(db *sql.DB) (*goose.Provider, error) {
+	if !migrationsName.MatchString(m.Name) {
+		return nil, fmt.Errorf("name %q, want a lower-case word", m.Name)
+	}
+	files := m.FS
+	if m.Dir != "" {
+		sub, err := fs.Sub(m.FS, m.Dir)
+		if err != nil {
+			return nil, err
+		}
+		files = sub
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithTableName("goose_"+m.Name),
+		goose.WithLogger(goose.NopLogger()),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithSessionLocker(advisoryLock(lockKey("migrate:"+m.Name))))
 }
 
 // advisoryLock makes goose wait inside of Postgres: its own locker asks again every
@@ -81,6 +108,24 @@ func (l advisoryLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 		return errors.New("the migration lock was lost")
 	}
 	return nil
+}
+
+// TryLock takes a lock of the database for as long as the pool's connection lives that
+// holds it, or tells that somebody else has it. release gives it back.
+func TryLock(ctx context.Context, pool *pgxpool.Pool, purpose string) (taken bool, release func(), err error) {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockKey(purpose)).Scan(&taken); err != nil || !taken {
+		conn.Release()
+		return false, nil, err
+	}
+	return true, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_ = conn.Hijack().Close(ctx) // gives the lock back
+	}, nil
 }
 
 // lockKey makes an advisory lock's number of its purpose.

@@ -63,3 +63,17 @@ func inTx(ctx context.Context, db Beginner, f func(tx pgx.Tx) error) error {
 	committed = true
 	return nil
 }
+
+// ForEach runs a statement in a transaction of its own and calls f for each row that it
+// returns, with the row in scans. On a pgx.Tx the transaction is a savepoint: a statement
+// that fails leaves the outer one as it was. It is not tried again.
+func ForEach(ctx context.Context, db Beginner, scans []any, f func() error, sql string, args ...any) error {
+	return inTx(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		_, err = pgx.ForEachRow(rows, scans, f)
+		return err
+	})
+}

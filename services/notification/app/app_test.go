@@ -57,9 +57,14 @@ type mailServer struct {
 
 func (s *mailServer) NewSession(*smtp.Conn) (smtp.Session, error) { return s, nil }
 func (s *mailServer) Mail(string, *smtp.MailOptions) error        { return nil }
-func (s *mailServer) Rcpt(string, *smtp.RcptOptions) error        { return nil }
-func (s *mailServer) Reset()                                      {}
-func (s *mailServer) Logout() error                               { return nil }
+func (s *mailServer) Rcpt(to string, _ *smtp.RcptOptions) error {
+	if strings.HasPrefix(to, refusedCustomer+"@") {
+		return &smtp.SMTPError{Code: 550, Message: "no such user"}
+	}
+	return nil
+}
+func (s *mailServer) Reset()        {}
+func (s *mailServer) Logout() error { return nil }
 func (s *mailServer) Data(r io.Reader) error {
 	text, err := io.ReadAll(r)
 	if s.gate != nil {
@@ -70,6 +75,15 @@ func (s *mailServer) Data(r io.Reader) error {
 	defer s.mu.Unlock()
 	s.mails = append(s.mails, string(text))
 	return err
+}
+
+// refusedCustomer gets no mail.
+const refusedCustomer = "nobody"
+
+func (s *mailServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mails)
 }
 
 // about lists the kinds of the mails about an order.
