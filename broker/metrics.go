@@ -23,6 +23,7 @@ func (b *Broker) registerMetrics() {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		logCollector{b.replicas},
+		groupCollector{groups: b.groups, replicas: b.replicas, now: time.Now, series: groupSeries, bytes: groupAgeBytes},
 	)
 	gauge("millrace_broker_connections", "Open connections.", func() float64 { return float64(b.server.Connections()) })
 	gauge("millrace_broker_queued_request_bytes", "Bytes of requests in memory.", func() float64 { return float64(b.server.QueuedBytes()) })
