@@ -10,6 +10,10 @@ import (
 	"unicode/utf8"
 )
 
+// HeaderEdited is "true" on a message whose payload was edited before it was sent anew.
+// It keeps the original's message id: for the inbox it is the same message.
+const HeaderEdited = "millrace_edited"
+
 // LetterID says where a dead letter lies: topic, partition and offset of the dead
 // letter topic. Its text form is TOPIC/PARTITION/OFFSET, as orders-dlq/2/17.
 type LetterID struct {

@@ -16,6 +16,11 @@ const (
 	TypeStockAdjusted     Type = "STOCK_ADJUSTED"
 )
 
+// Types lists all types of events.
+func Types() []Type {
+	return []Type{TypeOrderCreated, TypeInventoryReserved, TypeInventoryRejected, TypeStockAdjusted}
+}
+
 // Event is one of [OrderCreated], [InventoryReserved], [InventoryRejected] and
 // [StockAdjusted].
 type Event interface {

@@ -55,8 +55,6 @@ const (
 	// MaxDelays bounds the waits between the tries of a record, and MaxDelay one of them.
 	MaxDelays = 100
 	MaxDelay  = 24 * time.Hour
-	// maxTopicLength is Kafka's.
-	maxTopicLength = 249
 )
 
 // Retry describes a record of a retry topic: the original record, byte for byte with
@@ -178,12 +176,7 @@ func (p *headerParser) reason() RetryReason {
 
 func (p *headerParser) topic() string {
 	topic := p.headers[HeaderOriginalTopic]
-	ok := topic != "" && topic != "." && topic != ".." && len(topic) <= maxTopicLength
-	for i := range len(topic) {
-		c := topic[i]
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
-	}
-	if !ok {
+	if !ValidTopic(topic) {
 		p.fail(HeaderOriginalTopic, "must be the name of a topic: 1 to 249 of a-z A-Z 0-9 . _ -")
 	}
 	return topic

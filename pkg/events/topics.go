@@ -99,6 +99,18 @@ func kept() map[string]string {
 	return map[string]string{"retention.ms": "-1", "retention.bytes": "-1"}
 }
 
+// ValidTopic tells whether Kafka takes a name for a topic: 1 to 249 of a-z A-Z 0-9 . _ -,
+// but neither . nor ..
+func ValidTopic(name string) bool {
+	const longest = 249
+	ok := name != "" && name != "." && name != ".." && len(name) <= longest
+	for i := range len(name) {
+		c := name[i]
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
+	}
+	return ok
+}
+
 // DeadLetterTopic names the topic that takes what could not be processed of another.
 func DeadLetterTopic(topic string) string { return topic + deadLetterSuffix }
 
