@@ -21,8 +21,7 @@ var brokerLayers = map[string][]string{
 	"broker/internal/storage":     {"broker/internal/record", "broker/internal/vfs"},
 	"broker/internal/record":      {},
 	"broker/internal/vfs":         {},
-	"broker/internal/group":       {"broker/internal/assignor"},
-	"broker/internal/assignor":    {},
+	"broker/internal/group":       {},
 	"broker/internal/wire":        {},
 	"broker/internal/config":      {},
 }

@@ -14,13 +14,9 @@ const (
 	Stable
 	// Dead: deleted. The caller forgets the group.
 	Dead
-	// Assigning: a new target assignment is due (consumer groups).
-	Assigning
-	// Reconciling: members are on their way to the target assignment (consumer groups).
-	Reconciling
 )
 
-var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"}
+var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}
 
 func (s State) String() string { return stateNames[s] }
 

@@ -14,6 +14,9 @@ import (
 // Filters ignore case; an unknown type or state matches nothing.
 func init() { register(16, 0, 5, (*Server).listGroups) }
 
+// classicType is the only type of group so far.
+const classicType = "Classic"
+
 func (s *Server) listGroups(r *Request, req *kmsg.ListGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListGroupsResponse()
 	groups, err := s.groups.List()
@@ -22,11 +25,11 @@ func (s *Server) listGroups(r *Request, req *kmsg.ListGroupsRequest) kmsg.Respon
 		return resp
 	}
 	for _, g := range groups {
-		if !admits(req.StatesFilter, g.State.String()) || !admits(req.TypesFilter, g.Kind.String()) {
+		if !admits(req.StatesFilter, g.State.String()) || !admits(req.TypesFilter, classicType) {
 			continue
 		}
 		listed := kmsg.NewListGroupsResponseGroup()
-		listed.Group, listed.ProtocolType, listed.GroupState, listed.GroupType = g.ID, g.ProtocolType, g.State.String(), g.Kind.String()
+		listed.Group, listed.ProtocolType, listed.GroupState, listed.GroupType = g.ID, g.ProtocolType, g.State.String(), classicType
 		resp.Groups = append(resp.Groups, listed)
 	}
 	return resp
