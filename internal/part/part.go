@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"millrace/internal/filelock"
@@ -47,7 +48,11 @@ const (
 func Run(ctx context.Context, body func(context.Context) error) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	ctx, restore := signal.NotifyContext(ctx, stopSignals...)
+	signals := stopSignals
+	if os.Getenv(LifelineVar) == "stdin" {
+		signals = slices.Concat(stopSignals, orphanSignals)
+	}
+	ctx, restore := signal.NotifyContext(ctx, signals...)
 	defer restore()
 	ignoreBrokenPipes()
 

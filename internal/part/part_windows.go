@@ -2,6 +2,9 @@ package part
 
 import "os"
 
-var stopSignals = []os.Signal{os.Interrupt}
+var (
+	stopSignals   = []os.Signal{os.Interrupt}
+	orphanSignals []os.Signal
+)
 
 func ignoreBrokenPipes() {}

@@ -47,6 +47,26 @@ func play(role string) int {
 			return nil
 		})
 		return 0
+	case "ticker": // a part that says something all the time
+		_ = part.Run(context.Background(), func(ctx context.Context) error {
+			for {
+				select {
+				case <-ctx.Done():
+					fmt.Println("drained")
+					return nil
+				case <-time.After(time.Millisecond):
+					fmt.Println("tick")
+				}
+			}
+		})
+		return 0
+	case "freezing parent": // supervises a part and tells its pid, freezes it and says so, until killed
+		up := make(chan struct{}, 1)
+		s := New(Options{Line: func(_ string, line []byte) { fmt.Printf("%s\n", line); up <- struct{}{} }})
+		p := s.Start("child", self("part"))
+		<-up
+		fmt.Println("frozen", p.Freeze())
+		select {}
 	case "parent": // supervises a part and tells its pid, until killed
 		s := New(Options{Line: func(_ string, line []byte) { fmt.Printf("%s\n", line) }})
 		s.Start("child", self("part"))
@@ -119,6 +139,13 @@ func (w *witness) has(prefix string) func(*witness) bool {
 		}
 		return false
 	}
+}
+
+// said tells whether a line that begins so has come.
+func (w *witness) said(prefix string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.has(prefix)(w)
 }
 
 func (w *witness) count(kind EventKind) int {

@@ -2,8 +2,12 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"syscall"
 	"time"
+
+	"millrace/pkg/proctree"
 )
 
 // EventKind tells the events of a part apart.
@@ -41,6 +45,8 @@ type Part struct {
 	killOnce sync.Once
 
 	mu       sync.Mutex // guards what follows
+	process  *process   // nil while none runs
+	frozen   bool       // the process is held by Freeze
 	pid      int        // 0 while no process runs
 	starts   int
 	lastExit *Exit
@@ -78,6 +84,15 @@ func (p *Part) Changed() <-chan struct{} {
 	return p.changed
 }
 
+func (p *Part) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Done is closed when the part has ended for good.
 func (p *Part) Done() <-chan struct{} { return p.done }
 
@@ -98,6 +113,75 @@ func (p *Part) Kill() {
 	p.stopOnce.Do(func() { close(p.stopping) })
 	p.killOnce.Do(func() { close(p.killing) })
 	<-p.done
+}
+
+// ErrNotRunning is returned for what needs a process when none runs.
+var ErrNotRunning = errors.New("no process of it runs")
+
+// Crash ends the process, and everything that it has started, as kill -9 does. The
+// policy decides what follows, as after any other death.
+func (p *Part) Crash() error {
+	return p.signal(func(proc *process) error { return proctree.Kill(proc.cmd.Process.Pid) })
+}
+
+// Freeze holds the process and everything that it has started: it is there and does
+// nothing. It is thawed before it is stopped. It returns proctree.ErrUnsupported where
+// the system has no such thing.
+func (p *Part) Freeze() error {
+	return p.signal(func(proc *process) error {
+		if err := proctree.Freeze(proc.cmd.Process.Pid); err != nil {
+			return err
+		}
+		p.frozen = true
+		return nil
+	})
+}
+
+// Thaw lets a frozen process go on.
+func (p *Part) Thaw() error {
+	return p.signal(func(proc *process) error {
+		if err := proctree.Thaw(proc.cmd.Process.Pid); err != nil {
+			return err
+		}
+		p.frozen = false
+		return nil
+	})
+}
+
+// Frozen tells whether the process is held.
+func (p *Part) Frozen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.frozen
+}
+
+// signal does something to the process while it is certain that it is still there.
+func (p *Part) signal(do func(*process) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process == nil {
+		return ErrNotRunning
+	}
+	select {
+	case <-p.process.done: // its id may be somebody else's
+		return ErrNotRunning
+	default:
+	}
+	err := do(p.process)
+	if errors.Is(err, syscall.ESRCH) { // it has ended in this moment
+		return ErrNotRunning
+	}
+	return err
+}
+
+// thawToEnd lets a frozen process hear that it has to end.
+func (p *Part) thawToEnd() {
+	p.mu.Lock()
+	frozen := p.frozen
+	p.mu.Unlock()
+	if frozen {
+		_ = p.Thaw() // it may have ended by itself
+	}
 }
 
 func (p *Part) note(f func()) {
@@ -153,21 +237,23 @@ func (p *Part) runOnce() (exit Exit, started bool) {
 		return exit, false
 	}
 	pid := proc.cmd.Process.Pid
-	p.note(func() { p.pid = pid; p.starts++ })
+	p.note(func() { p.process, p.frozen, p.pid = proc, false, pid; p.starts++ })
 	p.sup.event(Event{Kind: Started, Part: p.name, PID: pid})
 	select {
 	case <-proc.done:
 	case <-p.stopping:
 		proc.interrupt()
+		p.thawToEnd()
 		select {
 		case <-proc.done:
 		case <-p.killing:
+			p.thawToEnd() // what it has started must see its end
 			proc.kill()
 			<-proc.done
 		}
 	}
 	_ = proc.lifeline.Close()
 	exit = proc.exit
-	p.note(func() { p.pid = 0; p.lastExit = &exit })
+	p.note(func() { p.process, p.frozen, p.pid = nil, false, 0; p.lastExit = &exit })
 	return exit, true
 }

@@ -1,6 +1,9 @@
 package supervise
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Options say how a supervisor treats its parts.
 type Options struct {
@@ -51,6 +54,8 @@ func (s *Supervisor) Start(name string, spec func() (Spec, error)) *Part {
 		close(p.done)
 		return p
 	}
+	// One that has ended for good, as before a new start of the same part, is forgotten.
+	s.parts = slices.DeleteFunc(s.parts, (*Part).ended)
 	s.parts = append(s.parts, p)
 	go p.run()
 	return p

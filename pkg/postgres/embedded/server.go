@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"millrace/pkg/proctree"
 )
 
 // Server is a running Postgres. The child ends with the process that started it, on
@@ -147,6 +149,9 @@ func (s *Server) Stop() error {
 		}
 		close(s.stopping)
 		defer s.closeFiles()
+		if s.running() {
+			_ = proctree.Thaw(s.PID()) // somebody may have frozen its processes one by one
+		}
 		for _, step := range []struct {
 			signal os.Signal
 			wait   time.Duration
@@ -214,6 +219,7 @@ func stopOrphan(ctx context.Context, c Config, cluster string) error {
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	if err == nil && pid > 1 && alive(pid) && isServerOf(ctx, pid, cluster) {
 		c.Progress(fmt.Sprintf("stopping the Postgres server (pid %d) that an earlier run has left", pid))
+		_ = proctree.Thaw(pid)
 		for _, step := range []struct {
 			signal os.Signal
 			wait   time.Duration
