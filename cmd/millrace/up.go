@@ -43,6 +43,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT where that is set.`,
 	c.Flags().StringVar(&f.brokers, "brokers", "", "use another Kafka (host:port, several with commas) instead of the bundled broker")
 	c.Flags().StringVar(&f.restart, "restart", string(supervise.OnFailure), "when to start a part again that has ended: always, on-failure, never")
 	c.Flags().StringSliceVar(&f.wrongWays, "wrong-way", nil, "do something wrong on purpose, to watch it fail (docs/wrong-ways.md): "+strings.Join(wrongway.Names(), ", "))
+	c.Flags().BoolVar(&f.faults, "faults", false, "let parts be made to fail on purpose: millrace fault list (docs/faults.md)")
 	c.Flags().IntVar(&f.orders, "orders", 0, "place this many orders, then check that none was lost or done twice")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "what the orders of --orders are made from")
 	c.Flags().BoolVar(&f.exit, "exit", false, "with --orders: stop afterwards; the last line on stdout is the result as JSON")
@@ -52,7 +53,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT where that is set.`,
 
 type upFlags struct {
 	data, brokers, restart string
-	quiet, exit            bool
+	quiet, exit, faults    bool
 	instances, wrongWays   []string
 	orders                 int
 	seed                   uint64
@@ -81,12 +82,16 @@ func (p *program) shopConfig(f upFlags) (shop.Config, error) {
 	case f.exit && f.orders == 0:
 		return shop.Config{}, errors.New("--exit needs --orders N")
 	}
+	faults, err := p.upFaults(f)
+	if err != nil {
+		return shop.Config{}, err
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return shop.Config{}, err
 	}
 	c := shop.Config{
-		Data: f.data, Quiet: f.quiet, Instances: instances, Brokers: f.brokers, Restart: restart, WrongWays: f.wrongWays,
+		Data: f.data, Quiet: f.quiet, Instances: instances, Brokers: f.brokers, Restart: restart, WrongWays: f.wrongWays, Faults: faults,
 		Executable: executable, Invocation: "millrace", Environ: p.environ, Out: p.stdout,
 	}
 	if f.exit {
@@ -96,6 +101,23 @@ func (p *program) shopConfig(f upFlags) (shop.Config, error) {
 		c.Invocation = "go run ./cmd/millrace"
 	}
 	return c, c.Validate()
+}
+
+// upFaults tells whether parts may be made to fail: by --faults, or by the variable that
+// says so to each part.
+func (p *program) upFaults(f upFlags) (bool, error) {
+	if rules := p.getenv("FAULTS"); rules != "" {
+		return false, errors.New("FAULTS has rules for one part, and up starts many: set them with millrace fault set, once it runs")
+	}
+	value := p.getenv("FAULTS_ENABLED")
+	if value == "" {
+		return f.faults, nil
+	}
+	enabled, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("FAULTS_ENABLED is %q; allowed is true or false", value)
+	}
+	return f.faults || enabled, nil
 }
 
 func (p *program) up(ctx context.Context, f upFlags) error {

@@ -20,13 +20,21 @@ type Shop struct {
 	CollectorURL string `json:"collector_url"`
 	MailURL      string `json:"mail_url"`
 	Brokers      string `json:"brokers"`
+
+	// ControlURL is where parts are started and stopped.
+	ControlURL string `json:"control_url"`
+	// Faults says that parts may be made to fail on purpose.
+	Faults bool `json:"faults"`
 }
 
 // Part is one process of the shop.
 type Part struct {
 	Name    string `json:"name"`
-	PID     int    `json:"pid,omitempty"` // absent for a server that is not ours
+	Service string `json:"service,omitempty"` // whose instance it is
+	State   string `json:"state"`
+	PID     int    `json:"pid,omitempty"` // absent while no process runs
 	Address string `json:"address"`
+	URL     string `json:"url,omitempty"` // where it answers HTTP
 }
 
 // WriteShop publishes what runs.

@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,14 @@ type Config struct {
 	Restart   supervise.Policy
 	WrongWays []string // what is done wrong on purpose, by the services that have it
 
+	// Faults lets parts be made to fail on purpose: at their fault points, and by Kill and
+	// Freeze.
+	Faults bool
+	// FaultRules are rules in the form of fault.ParseRules that a part has from the start, by
+	// its name. Its first process alone gets them: one that has crashed by a rule would do
+	// so again and again.
+	FaultRules map[string]string
+
 	Executable string   // the program whose subcommands are the parts
 	Invocation string   // how the user calls it, for advice
 	Environ    []string // of up
@@ -49,6 +58,9 @@ func (c Config) Validate() error {
 		if n < 1 || n > maxInstances {
 			return fmt.Errorf("instances of %s: %d, allowed: 1 to %d", name, n, maxInstances)
 		}
+	}
+	if len(c.FaultRules) > 0 && !c.Faults {
+		return errors.New("fault rules are given, but faults are not enabled")
 	}
 	if err := checkWrongWays(c.WrongWays); err != nil {
 		return err

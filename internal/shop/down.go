@@ -2,6 +2,8 @@ package shop
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,17 +18,23 @@ func (s *Shop) Down(ctx context.Context, hurry <-chan struct{}) {
 	if closed {
 		return
 	}
+	if s.control != nil {
+		s.control.close()
+	}
 	if len(s.parts()) > 0 {
 		s.log.Progress("Stopping: the services finish what they have in hand")
 	}
-	s.stop(ctx, hurry, drainTimeout, s.services...)
-	s.stop(ctx, hurry, helperTimeout, s.mail, s.collector)
-	s.stop(ctx, hurry, brokerTimeout, s.broker)
-	s.stop(ctx, hurry, postgresStop, s.postgres)
+	s.stop(ctx, hurry, s.instances()...)
+	s.stop(ctx, hurry, s.mail, s.collector)
+	s.stop(ctx, hurry, s.broker)
+	s.stop(ctx, hurry, s.postgres)
 	s.sup.Close()
 	s.log.EndProgress()
 	s.client.CloseIdleConnections()
-	for _, file := range s.logs {
+	s.mu.Lock()
+	logs := slices.Collect(maps.Values(s.logs))
+	s.mu.Unlock()
+	for _, file := range logs {
 		if file != nil {
 			file.close()
 		}
@@ -47,14 +55,14 @@ func (s *Shop) Down(ctx context.Context, hurry <-chan struct{}) {
 }
 
 // stop ends parts side by side, each killed when its time is over.
-func (s *Shop) stop(ctx context.Context, hurry <-chan struct{}, timeout time.Duration, parts ...*part) {
+func (s *Shop) stop(ctx context.Context, hurry <-chan struct{}, parts ...*part) {
 	var wg sync.WaitGroup
 	for _, p := range parts {
-		if p == nil || p.sup == nil {
+		if p == nil || p.life() == nil {
 			continue
 		}
 		wg.Go(func() {
-			deadline, cancel := context.WithTimeout(ctx, timeout)
+			deadline, cancel := context.WithTimeout(ctx, p.drain)
 			defer cancel()
 			done := make(chan struct{})
 			defer close(done)
@@ -70,8 +78,9 @@ func (s *Shop) stop(ctx context.Context, hurry <-chan struct{}, timeout time.Dur
 				}
 			}()
 			began := time.Now()
-			p.sup.Stop(deadline)
-			if exit := p.sup.LastExit(); exit != nil && exit.Code == -1 && time.Since(began) > hurriedTimeout/2 {
+			life := p.life()
+			life.Stop(deadline)
+			if exit := life.LastExit(); exit != nil && exit.Code == -1 && time.Since(began) > hurriedTimeout/2 {
 				s.log.Say("%s did not stop in time and was killed", p.name)
 			}
 		})

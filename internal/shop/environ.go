@@ -12,7 +12,7 @@ type environ []string
 
 // ownPrefixes begin the variables that up sets for its parts. One that the user
 // has set for something else must not reach them.
-var ownPrefixes = []string{"DATABASE_", "HTTP_ADDR=", "SMTP_", "MILLRACE_LIFELINE=", "MILLRACE_LOCKS=", "MILLRACE_ENDS_AFTER=", "GOMEMLIMIT=", "GOGC=",
+var ownPrefixes = []string{"DATABASE_", "HTTP_ADDR=", "SMTP_", "MILLRACE_LIFELINE=", "MILLRACE_LOCKS=", "MILLRACE_ENDS_AFTER=", "GOMEMLIMIT=", "GOGC=", "FAULTS_ENABLED=", "FAULTS=", "WRONG_WAYS=",
 	"OTEL_EXPORTER_", "OTEL_SERVICE_NAME=", "OTEL_RESOURCE_ATTRIBUTES=",
 	"PG"} // libpq's variables would bend our connection strings
 

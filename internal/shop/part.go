@@ -21,10 +21,14 @@ type part struct {
 	env     func(p *part) []string      // the whole environment
 	ready   func(context.Context) error // nil when the part does its work
 	ports   []*port                     // the first is the one shown
+	service string                      // whose instance it is; empty: none
+	http    func() string               // where it answers HTTP; nil: nowhere
+	drain   time.Duration               // what it gets to end in order
 
-	sup *supervise.Part
-
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex      // guards what follows
+	sup      *supervise.Part // nil before the first start
+	stopped  bool            // by its operator: it stays down until started
+	begun    bool            // a process was started
 	wasReady bool
 	tail     []string // the latest lines of output, for the error when it does not start
 }
@@ -41,7 +45,12 @@ func (p *part) keepLine(line []byte) {
 	p.tail = append(p.tail, string(line))
 }
 
-func (p *part) address() string { return p.ports[0].address() }
+func (p *part) address() string {
+	if len(p.ports) == 0 || p.ports[0] == nil { // none was to be had: the part does not stay
+		return ""
+	}
+	return p.ports[0].address()
+}
 
 func (p *part) url() string { return "http://" + p.address() }
 
@@ -62,13 +71,37 @@ func (p *part) spec(executable string, say func(string, ...any)) (supervise.Spec
 		}
 		p.ports[i].release()
 	}
-	return supervise.Spec{Path: executable, Args: append(slices.Clone(p.command), p.args(p)...), Env: p.env(p)}, nil
+	spec := supervise.Spec{Path: executable, Args: append(slices.Clone(p.command), p.args(p)...), Env: p.env(p)}
+	p.begun = true
+	return spec, nil
+}
+
+// life is the part's supervision, or nil before its first start. A part that was
+// stopped and started has a new one.
+func (p *part) life() *supervise.Part {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sup
+}
+
+// pid is the part's process, or 0.
+func (p *part) pid() int {
+	if life := p.life(); life != nil {
+		return life.PID()
+	}
+	return 0
 }
 
 func (p *part) markReady() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wasReady = true
+}
+
+func (p *part) isStopped() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopped
 }
 
 // startTries is how often a part may die before it was ever ready.
@@ -81,15 +114,16 @@ const pollEvery = 15 * time.Millisecond
 // the supervisor does, or when the part has died too often.
 func (p *part) awaitReady(ctx context.Context) error {
 	var last error
+	life := p.life()
 	for {
-		changed := p.sup.Changed()
-		if p.sup.PID() != 0 {
-			if last = p.ready(ctx); last == nil && p.sup.PID() != 0 {
+		changed := life.Changed()
+		if life.PID() != 0 {
+			if last = p.ready(ctx); last == nil && life.PID() != 0 {
 				p.markReady()
 				return nil
 			}
 		}
-		if exit := p.sup.LastExit(); exit != nil && p.sup.PID() == 0 && p.sup.Starts() >= startTries {
+		if exit := life.LastExit(); exit != nil && life.PID() == 0 && life.Starts() >= startTries {
 			return p.startError(exit.Reason)
 		}
 		select {
@@ -98,8 +132,12 @@ func (p *part) awaitReady(ctx context.Context) error {
 				return ctx.Err()
 			}
 			return p.startError(fmt.Sprintf("not ready in time: %v", last))
-		case <-p.sup.Done():
-			return p.startError(p.sup.LastExit().Reason)
+		case <-life.Done():
+			reason := "stopped before it was ready"
+			if exit := life.LastExit(); exit != nil && !p.isStopped() {
+				reason = exit.Reason
+			}
+			return p.startError(reason)
 		case <-changed:
 		case <-time.After(pollEvery):
 		}

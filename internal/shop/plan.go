@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,67 +35,40 @@ var memoryLimit = map[string]string{
 
 // plan decides what runs, and where.
 func (s *Shop) plan() error {
-	environ := baseEnviron(s.config.Environ, s.config.Brokers == "")
-	common := func(kind string) []string {
-		locks, after := []string{s.dir.PartsLock()}, s.dir.ServicesLock()
-		if slices.Contains(Services, kind) {
-			locks, after = append(locks, s.dir.ServicesLock()), ""
-		}
-		return environ.with(
-			childside.LifelineVar+"=stdin",
-			childside.LocksVar+"="+strings.Join(locks, string(os.PathListSeparator)),
-			childside.AfterVar+"="+after,
-			"GOMEMLIMIT="+memoryLimit[kind],
-			"GOMAXPROCS="+processors(s.config.Environ, runtime.NumCPU()))
-	}
+	s.parent = baseEnviron(s.config.Environ, s.config.Brokers == "")
+	env := func(p *part) []string { return s.common(p) }
 	var failed []error
-	add := func(name string, command []string, args func(*part) []string, env func(*part) []string, wanted ...int) *part {
-		p := &part{name: name, command: command, args: args, env: env}
-		for _, number := range wanted {
-			port, err := pick(name, number, s.log.Say)
-			if err != nil {
-				failed = append(failed, err)
-				port = nil
-			}
-			p.ports = append(p.ports, port)
-		}
-		p.ready = httpReady(s.client, p.url)
-		file, err := openLogFile(s.dir.Path("logs"), name)
-		if err != nil {
-			failed = append(failed, err)
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.byName[name] = p
-		s.logs[name] = file
+	add := func(p *part, wanted ...int) *part {
+		failed = append(failed, s.add(p, wanted...))
 		return p
 	}
-	env := func(kind string) func(*part) []string { return func(*part) []string { return common(kind) } }
-
 	if s.adminURL = lookup(s.config.Environ, databaseVar); s.adminURL == "" {
-		s.postgres = add("postgres", []string{"postgres"}, func(p *part) []string {
+		s.postgres = add(&part{name: "postgres", drain: postgresStop, command: []string{"postgres"}, args: func(p *part) []string {
 			return []string{"--data", s.dir.Path("postgres"), "--listen", p.address(), "--state", s.statePath()}
-		}, env("postgres"), portPostgres)
+		}, env: env}, portPostgres)
 		s.postgres.ready = s.postgresReady
 	}
 	if s.brokers = s.config.Brokers; s.brokers == "" {
-		s.broker = add("broker", []string{"broker"}, func(p *part) []string {
+		s.broker = add(&part{name: "broker", drain: brokerTimeout, command: []string{"broker"}, args: func(p *part) []string {
 			return []string{
 				"--listen", p.address(), "--http", p.ports[1].address(), "--data", s.dir.Path("broker"),
 				// Kafka waits 3 s for more members when a group is new; here all members are known to start at once.
 				"--set", "group.initial.rebalance.delay.ms=100",
 			}
-		}, env("broker"), portBroker, portBrokerHTTP)
-		s.broker.ready = httpReady(s.client, func() string { return "http://" + s.broker.ports[1].address() })
+		}, env: env}, portBroker, portBrokerHTTP)
+		s.broker.http = func() string { return "http://" + s.broker.ports[1].address() }
+		s.broker.ready = httpReady(s.client, s.broker.http)
 	}
-	s.mail = add("mail", []string{"mail"}, func(p *part) []string {
+	s.mail = add(&part{name: "mail", drain: helperTimeout, command: []string{"mail"}, args: func(p *part) []string {
 		return []string{"--http", p.address(), "--smtp", p.ports[1].address(), "--data", s.dir.Path("mail")}
-	}, env("mail"), portMail, portSMTP)
-	s.collector = add("collector", []string{"collector"}, func(p *part) []string {
+	}, env: env}, portMail, portSMTP)
+	s.mail.http = s.mail.url
+	s.collector = add(&part{name: "collector", drain: helperTimeout, command: []string{"collector"}, args: func(p *part) []string {
 		return []string{"--listen", p.address(), "--data", s.dir.Path("traces")}
-	}, func(*part) []string {
-		return append(common("collector"), "OTEL_EXPORTER_OTLP_ENDPOINT="+lookup(s.config.Environ, endpointVar), "OTEL_EXPORTER_OTLP_HEADERS="+lookup(s.config.Environ, headersVar))
-	}, portCollector)
+	}, env: func(p *part) []string {
+		return append(s.common(p), endpointVar+"="+lookup(s.config.Environ, endpointVar), headersVar+"="+lookup(s.config.Environ, headersVar))
+	}}, portCollector)
+	s.collector.http = s.collector.url
 
 	ports := map[string]int{Order: portOrder, Inventory: portInventory, Notification: portNotification}
 	for _, service := range Services {
@@ -103,25 +77,93 @@ func (s *Shop) plan() error {
 			if i == 0 {
 				wanted = ports[service]
 			}
-			name := instanceName(service, i)
-			s.services = append(s.services, add(name, []string{service}, func(*part) []string { return nil }, func(p *part) []string {
-				return append(append(common(service), wrongWayEnviron(service, s.config.WrongWays)...),
-					"HTTP_ADDR="+p.address(),
-					databaseVar+"="+s.urls[service],
-					"KAFKA_BROKERS="+s.bootstrap(),
-					"SMTP_ADDR="+s.mail.ports[1].address(),
-					endpointVar+"="+s.collector.url(),
-					resourceVar+"="+instanceAttr+"="+name)
-			}, wanted))
+			failed = append(failed, s.addInstance(s.newInstance(service, i), wanted))
 		}
 	}
 	return errors.Join(failed...)
 }
 
+// newInstance is an instance of a service that is not part of the shop yet.
+func (s *Shop) newInstance(service string, i int) *part {
+	name := instanceName(service, i)
+	p := &part{name: name, service: service, drain: drainTimeout, command: []string{service}, args: func(*part) []string { return nil }}
+	p.http = p.url
+	p.env = func(p *part) []string {
+		return append(append(s.common(p), wrongWayEnviron(service, s.config.WrongWays)...),
+			"HTTP_ADDR="+p.address(),
+			databaseVar+"="+s.urls[service],
+			"KAFKA_BROKERS="+s.bootstrap(),
+			"SMTP_ADDR="+s.mail.ports[1].address(),
+			endpointVar+"="+s.collector.url(),
+			resourceVar+"="+instanceAttr+"="+name)
+	}
+	return p
+}
+
+// add makes a part known, holds its ports and opens its log.
+func (s *Shop) add(p *part, wanted ...int) error {
+	var failed []error
+	for _, number := range wanted {
+		port, err := pick(p.name, number, s.log.Say)
+		if err != nil {
+			failed = append(failed, err)
+			port = nil
+		}
+		p.ports = append(p.ports, port)
+	}
+	p.ready = httpReady(s.client, p.url)
+	file, err := openLogFile(s.dir.Path("logs"), p.name)
+	if err != nil {
+		failed = append(failed, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byName[p.name] = p
+	s.logs[p.name] = file
+	return errors.Join(failed...)
+}
+
+// addInstance adds an instance of a service behind the others of it.
+func (s *Shop) addInstance(p *part, wanted int) error {
+	err := s.add(p, wanted)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := len(s.services)
+	for i, other := range s.services {
+		if other.service == p.service {
+			at = i + 1
+		}
+	}
+	s.services = slices.Insert(s.services, at, p)
+	return err
+}
+
+// common is the part of the environment that all parts have.
+func (s *Shop) common(p *part) []string {
+	kind := cmp.Or(p.service, p.name)
+	locks, after := []string{s.dir.PartsLock()}, s.dir.ServicesLock()
+	if p.service != "" {
+		locks, after = append(locks, s.dir.ServicesLock()), ""
+	}
+	env := s.parent.with(
+		childside.LifelineVar+"=stdin",
+		childside.LocksVar+"="+strings.Join(locks, string(os.PathListSeparator)),
+		childside.AfterVar+"="+after,
+		"GOMEMLIMIT="+memoryLimit[kind],
+		"GOMAXPROCS="+processors(s.config.Environ, runtime.NumCPU()))
+	if s.config.Faults {
+		env = append(env, "FAULTS_ENABLED=true")
+		if rules := s.config.FaultRules[p.name]; rules != "" && !p.begun {
+			env = append(env, "FAULTS="+rules)
+		}
+	}
+	return env
+}
+
 // bootstrap is where the parts find the broker.
 func (s *Shop) bootstrap() string {
 	if s.broker != nil {
-		s.brokers = s.broker.address()
+		return s.broker.address()
 	}
 	return s.brokers
 }
@@ -135,9 +177,11 @@ func (s *Shop) postgresReady(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if state.PID != s.postgres.sup.PID() {
+	if state.PID != s.postgres.pid() {
 		return errors.New("the server is starting")
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.adminURL = state.AdminURL
 	return nil
 }
@@ -148,6 +192,9 @@ func (s *Shop) awaitDatabases(ctx context.Context) error {
 	if err := s.await(ctx, postgresTimeout, s.postgres); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	adminURL := s.adminURL
+	s.mu.Unlock()
 	group, ctx := errgroup.WithContext(ctx)
 	urls := make([]string, len(Services))
 	for i, service := range Services {
@@ -158,7 +205,7 @@ func (s *Shop) awaitDatabases(ctx context.Context) error {
 		name := s.databaseName(service)
 		group.Go(func() error {
 			var err error
-			urls[i], err = postgres.Provision(ctx, s.adminURL, name, name, password)
+			urls[i], err = postgres.Provision(ctx, adminURL, name, name, password)
 			if err != nil {
 				return fmt.Errorf("database of %s: %w", service, err)
 			}
@@ -184,6 +231,8 @@ func (s *Shop) databaseName(service string) string {
 
 // databaseAddress tells where a foreign Postgres is, without its password.
 func (s *Shop) databaseAddress() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	u, err := url.Parse(s.adminURL)
 	if err != nil {
 		return "(" + databaseVar + ")"

@@ -19,6 +19,7 @@ const (
 	portMail         = 8025
 	portCollector    = 4318
 	portPostgres     = 15432
+	portControl      = 8089
 )
 
 // Other ports are picked from below the range from which systems take the

@@ -26,7 +26,7 @@ func (s *Shop) Memory() int64 {
 func (s *Shop) pids() []int {
 	pids := []int{os.Getpid()}
 	for _, p := range s.parts() {
-		if pid := p.sup.PID(); pid != 0 {
+		if pid := p.pid(); pid != 0 {
 			pids = append(pids, pid)
 		}
 	}
@@ -47,10 +47,10 @@ func (s *Shop) Summary() string {
 		t.Add("postgres", s.databaseAddress(), "-", "-")
 	}
 	if s.broker == nil {
-		t.Add("broker", s.brokers, "-", "-")
+		t.Add("broker", s.bootstrap(), "-", "-")
 	}
 	for _, p := range s.parts() {
-		row(p.name, p.address(), p.sup.PID())
+		row(p.name, p.address(), p.pid())
 	}
 	row("up", "", os.Getpid())
 
@@ -66,7 +66,10 @@ func (s *Shop) Summary() string {
 	next.Add("Follow it", s.invocation("trace ORDER_ID"))
 	next.Add("See all of them", s.invocation("order list"))
 	next.Add("Their e-mails", s.mail.url())
-	next.Add("Kafka clients", s.brokers)
+	next.Add("Kafka clients", s.bootstrap())
+	if s.config.Faults {
+		next.Add("Make it fail", s.invocation("fault list"))
+	}
 	next.Add("End it", "Ctrl-C")
 	b.WriteString(strings.TrimPrefix(next.Render(terminal.Plain(nil)), "\n"))
 	return b.String()
@@ -91,7 +94,7 @@ func (s *Shop) Addresses() Addresses {
 	return Addresses{
 		OrderURL: s.service(Order).url(), InventoryURL: s.service(Inventory).url(), NotificationURL: s.service(Notification).url(),
 		MailURL: s.mail.url(), CollectorURL: s.collector.url(),
-		Brokers: strings.Split(s.brokers, ","), Databases: s.urls,
+		Brokers: strings.Split(s.bootstrap(), ","), Databases: s.urls,
 	}
 }
 

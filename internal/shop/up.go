@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 // Shop is a running shop. Take it down with Down.
 type Shop struct {
 	config Config
+	parent environ // what the parts inherit
 	dir    *datadir.Dir
 	log    *terminal.Log
 	sup    *supervise.Supervisor
@@ -29,20 +31,24 @@ type Shop struct {
 	broker    *part // nil when --brokers does
 	mail      *part
 	collector *part
-	services  []*part // instances in the order of Services
 
-	adminURL string            // of Postgres
-	urls     map[string]string // service → its database
-	brokers  string            // bootstrap addresses
+	urls    map[string]string // service → its database
+	brokers string            // bootstrap addresses of another Kafka, when --brokers names one
+	control *control          // nil until the shop is ready
 
 	began time.Time
 	ready time.Duration
 
-	mu     sync.Mutex // guards what follows
-	byName map[string]*part
-	logs   map[string]*logFile
-	up     bool // shop.json is kept up to date
-	closed bool
+	publishing sync.Mutex // held while shop.json is written
+	adding     sync.Mutex // held while an instance gets its number
+
+	mu       sync.Mutex // guards what follows
+	adminURL string     // of Postgres
+	services []*part    // instances in the order of Services
+	byName   map[string]*part
+	logs     map[string]*logFile
+	up       bool // shop.json is kept up to date
+	closed   bool
 }
 
 // Up starts the shop and returns when all of it is ready. When it fails or ctx
@@ -117,8 +123,12 @@ func (s *Shop) start(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.launch(s.services...)
-	if err := s.await(ctx, startTimeout, append([]*part{s.mail, s.collector}, s.services...)...); err != nil {
+	services := s.instances()
+	s.launch(services...)
+	if err := s.await(ctx, startTimeout, append([]*part{s.mail, s.collector}, services...)...); err != nil {
+		return err
+	}
+	if s.control, err = s.serveControl(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -131,7 +141,10 @@ func (s *Shop) start(ctx context.Context) error {
 func (s *Shop) launch(parts ...*part) {
 	for _, p := range parts {
 		if p != nil {
-			p.sup = s.sup.Start(p.name, func() (supervise.Spec, error) { return p.spec(s.config.Executable, s.log.Say) })
+			life := s.sup.Start(p.name, func() (supervise.Spec, error) { return p.spec(s.config.Executable, s.log.Say) })
+			p.mu.Lock()
+			p.sup, p.stopped = life, false
+			p.mu.Unlock()
 		}
 	}
 }
@@ -209,13 +222,12 @@ func (s *Shop) event(e supervise.Event) {
 	switch e.Kind {
 	case supervise.Started:
 		if s.running() {
-			s.log.Say("%s runs again (pid %d)", e.Part, e.PID)
-			if err := s.publish(); err != nil {
-				s.log.Say("shop.json: %v", err)
-			}
+			s.log.Say("%s runs (pid %d)", e.Part, e.PID)
+			s.publishChange()
 		}
 	case supervise.Ended:
 		s.log.Say("%s ended: %s", e.Part, e.Exit.Reason)
+		s.publishChange()
 	case supervise.Waiting:
 		s.log.Say("%s is started again in %s", e.Part, e.Wait)
 	case supervise.GaveUp:
@@ -241,7 +253,7 @@ func (s *Shop) running() bool {
 // parts lists all parts that are ours, in the order of the table.
 func (s *Shop) parts() []*part {
 	var list []*part
-	for _, p := range append([]*part{s.postgres, s.broker, s.mail, s.collector}, s.services...) {
+	for _, p := range append([]*part{s.postgres, s.broker, s.mail, s.collector}, s.instances()...) {
 		if p != nil {
 			list = append(list, p)
 		}
@@ -249,22 +261,41 @@ func (s *Shop) parts() []*part {
 	return list
 }
 
+// instances lists the instances of all services, in the order of Services.
+func (s *Shop) instances() []*part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.services)
+}
+
 // publish writes shop.json.
 func (s *Shop) publish() error {
+	s.publishing.Lock() // what is written last is the latest
+	defer s.publishing.Unlock()
 	shop := datadir.Shop{
-		PID: os.Getpid(), Brokers: s.brokers,
+		PID: os.Getpid(), Brokers: s.bootstrap(),
 		OrderURL: s.service(Order).url(), InventoryURL: s.service(Inventory).url(),
 		CollectorURL: s.collector.url(), MailURL: s.mail.url(),
+		ControlURL: s.control.url(), Faults: s.config.Faults,
 	}
 	for _, p := range s.parts() {
-		shop.Parts = append(shop.Parts, datadir.Part{Name: p.name, PID: p.sup.PID(), Address: p.address()})
+		i := p.info()
+		shop.Parts = append(shop.Parts, datadir.Part{Name: i.Name, Service: i.Service, State: string(i.State), PID: i.PID, Address: i.Address, URL: i.URL})
 	}
-	s.mu.Lock() // one writer at a time
-	defer s.mu.Unlock()
 	return s.dir.WriteShop(shop)
 }
 
-// service is the first instance of a service.
+// publishChange brings shop.json up to date while the shop is up.
+func (s *Shop) publishChange() {
+	if !s.running() {
+		return
+	}
+	if err := s.publish(); err != nil {
+		s.log.Say("shop.json: %v", err)
+	}
+}
+
+// service is the first instance of a service, or any part by its name; nil when there is none.
 func (s *Shop) service(name string) *part {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,6 +25,13 @@ type Client struct {
 	http *http.Client
 }
 
+// NewPatient makes a client for what may take long, as starting a part.
+func NewPatient(base string) *Client {
+	c := New(base)
+	c.http.Timeout = 2 * time.Minute
+	return c
+}
+
 // New makes a client of the service at base, as http://127.0.0.1:8081.
 func New(base string) *Client {
 	return &Client{base: strings.TrimRight(base, "/"), http: &http.Client{

@@ -305,3 +305,15 @@ func millrace(t *testing.T, args ...string) string {
 	}
 	return string(out)
 }
+
+// waitLogged waits until the log file of a part holds a text.
+func (u *up) waitLogged(part, text string) {
+	u.t.Helper()
+	u.eventually(part+" logs "+text, func() error {
+		b, err := os.ReadFile(filepath.Join(u.data, "logs", part+".log"))
+		if err == nil && !strings.Contains(string(b), text) {
+			err = fmt.Errorf("the log has %d bytes without it", len(b))
+		}
+		return err
+	})
+}
