@@ -28,9 +28,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"golang.org/x/sync/errgroup"
 
+	"millrace/pkg/events"
 	"millrace/pkg/fault"
 	"millrace/pkg/fault/faultapi"
 	"millrace/pkg/messaging"
+	"millrace/pkg/messaging/deadletters"
 	"millrace/pkg/messaging/outbox"
 	"millrace/pkg/postgres"
 	"millrace/pkg/problem"
@@ -94,6 +96,21 @@ func (e *Env) Consumer(group string) (Consumer, error) { return e.construct.cons
 
 // Relay returns the component that publishes the service's outbox.
 func (e *Env) Relay() (Component, error) { return e.construct.relay(e, e.EventPublisher()) }
+
+// DeadLetters returns the component that measures the dead letters of a group.
+func (e *Env) DeadLetters(group string) (Component, error) {
+	c := deadletters.Config{Kafka: e.Config.Kafka, Group: group, Logger: e.Log, Registerer: e.Registerer}
+	for _, s := range events.Subscriptions() {
+		if s.Group == group {
+			c.Topics = append(c.Topics, s.Topic)
+		}
+	}
+	watch, err := deadletters.New(c)
+	if err != nil {
+		return Component{}, err
+	}
+	return Component{Name: "dead letters", Run: watch.Run}, nil
+}
 
 // EventPublisher is what events go out by.
 func (e *Env) EventPublisher() message.Publisher { return e.construct.publisher(e) }

@@ -40,6 +40,10 @@ func build(env *service.Env) (service.Parts, error) {
 		return service.Parts{}, err
 	}
 	orders.Handle(events.TopicOrders, consumer.Orders(store, env.Log, countDecisions(env.Registerer)))
+	letters, err := env.DeadLetters(events.GroupInventory)
+	if err != nil {
+		return service.Parts{}, err
+	}
 	relay, err := env.Relay()
 	if err != nil {
 		return service.Parts{}, err
@@ -49,6 +53,7 @@ func build(env *service.Env) (service.Parts, error) {
 		Intake: []service.Component{
 			{Name: "consumer", Run: orders.Run, Ready: orders.Ready},
 			service.Janitor(env.Log, env.ForgetMessages),
+			letters,
 		},
 		Outflow: []service.Component{relay},
 	}, nil

@@ -44,6 +44,10 @@ func build(env *service.Env, c Config) (service.Parts, error) {
 	handler := consumer.Mails(postgres.NewStore(env.Pool, sender, env.Faults), env.Log, countMails(env.Registerer))
 	group.Handle(events.TopicOrders, handler)
 	group.Handle(events.TopicInventory, handler)
+	letters, err := env.DeadLetters(events.GroupNotification)
+	if err != nil {
+		return service.Parts{}, err
+	}
 	consume := func(ctx context.Context) error {
 		defer sender.Close()
 		return group.Run(ctx)
@@ -51,6 +55,7 @@ func build(env *service.Env, c Config) (service.Parts, error) {
 	return service.Parts{Intake: []service.Component{
 		{Name: "consumer", Run: consume, Ready: group.Ready},
 		service.Janitor(env.Log, env.ForgetMessages),
+		letters,
 	}}, nil
 }
 

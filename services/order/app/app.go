@@ -52,6 +52,10 @@ func build(env *service.Env, c Config) (service.Parts, error) {
 		return service.Parts{}, err
 	}
 	outcomes.Handle(events.TopicInventory, consumer.Outcomes(store, env.Log, m.entered))
+	letters, err := env.DeadLetters(events.GroupOrder)
+	if err != nil {
+		return service.Parts{}, err
+	}
 	relay, err := env.Relay()
 	if err != nil {
 		return service.Parts{}, err
@@ -65,6 +69,7 @@ func build(env *service.Env, c Config) (service.Parts, error) {
 		Intake: []service.Component{
 			{Name: "consumer", Run: outcomes.Run, Ready: outcomes.Ready},
 			service.Janitor(env.Log, env.ForgetMessages, forgetKeys),
+			letters,
 		},
 		Outflow: []service.Component{relay},
 	}, nil
