@@ -51,6 +51,12 @@ func TestSecret_StaysAndIsPrivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if read, err := ReadSecret(d.Path(), "postgres"); err != nil || read != first {
+		t.Fatalf("read without the folder: %q, %v", read, err)
+	}
+	if _, err := ReadSecret(d.Path(), "nobody"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("a password that was never made: %v", err)
+	}
 	if first != again || first == other || len(first) < 20 {
 		t.Fatalf("secrets: %q, again %q, other %q", first, again, other)
 	}

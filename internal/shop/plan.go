@@ -168,7 +168,7 @@ func (s *Shop) bootstrap() string {
 	return s.brokers
 }
 
-func (s *Shop) statePath() string { return s.dir.Path("postgres.json") }
+func (s *Shop) statePath() string { return s.dir.Path(PostgresStateFile) }
 
 // postgresReady looks for the file that the Postgres part writes when its server
 // accepts connections. The file of an earlier process does not count.
@@ -198,7 +198,7 @@ func (s *Shop) awaitDatabases(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	urls := make([]string, len(Services))
 	for i, service := range Services {
-		password, err := s.dir.Secret("postgres-" + service)
+		password, err := s.dir.Secret(DatabaseSecret(service))
 		if err != nil {
 			return err
 		}
@@ -223,11 +223,23 @@ func (s *Shop) awaitDatabases(ctx context.Context) error {
 
 // databaseName keeps out of the way of what a foreign server holds already.
 func (s *Shop) databaseName(service string) string {
-	if s.postgres != nil {
+	return DatabaseName(service, s.postgres != nil)
+}
+
+// DatabaseName is the name of a service's database, and of its role, on a server of
+// our own or on a foreign one.
+func DatabaseName(service string, ownServer bool) string {
+	if ownServer {
 		return service
 	}
 	return "millrace_" + service
 }
+
+// DatabaseSecret is the name of the password of a service's role.
+func DatabaseSecret(service string) string { return "postgres-" + service }
+
+// PostgresStateFile is where the state of the Postgres part lies in the data folder.
+const PostgresStateFile = "postgres.json"
 
 // databaseAddress tells where a foreign Postgres is, without its password.
 func (s *Shop) databaseAddress() string {

@@ -1,6 +1,7 @@
 package messaging
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -26,6 +27,9 @@ type Config struct {
 
 	TLS  TLSConfig  `envPrefix:"KAFKA_TLS_"`
 	SASL SASLConfig `envPrefix:"KAFKA_SASL_"`
+
+	// CommitInterval is how often a consumer commits what it has dealt with; 0: 1 s.
+	CommitInterval time.Duration `env:"-"`
 
 	// Trace is the relation of a process span to the message's creation.
 	Trace TraceRelation `env:"TRACE_CONSUMER" envDefault:"child+link"`
@@ -177,7 +181,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 
 	s.Consumer.Return.Errors = true
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
-	s.Consumer.Offsets.AutoCommit.Interval = commitInterval
+	s.Consumer.Offsets.AutoCommit.Interval = cmp.Or(c.CommitInterval, commitInterval)
 	s.Consumer.Group.Session.Timeout = sessionTimeout
 	s.Consumer.Group.Heartbeat.Interval = heartbeat
 	s.Consumer.Group.Rebalance.Timeout = rebalanceTimeout

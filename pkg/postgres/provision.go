@@ -67,6 +67,47 @@ func provision(ctx context.Context, admin *pgx.Conn, database, role, password st
 	return nil
 }
 
+// Look tells whether a database exists, and whether it has no tables of its own yet.
+func Look(ctx context.Context, adminURL, database string) (exists, empty bool, err error) {
+	admin, err := pgx.Connect(ctx, adminURL)
+	if err != nil {
+		return false, false, fmt.Errorf("connect as administrator: %w", err)
+	}
+	err = admin.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, database).Scan(&exists)
+	if err := errors.Join(err, admin.Close(ctx)); err != nil || !exists {
+		return false, false, err
+	}
+	config, err := pgx.ParseConfig(adminURL)
+	if err != nil {
+		return false, false, errors.New("the administrator's URL is not readable")
+	}
+	config.Database = database
+	inside, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, false, fmt.Errorf("look into database %s: %w", database, err)
+	}
+	err = inside.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public')`).Scan(&empty)
+	return true, empty, errors.Join(err, inside.Close(ctx))
+}
+
+// Drop drops a database if it exists, also while others are connected to it.
+func Drop(ctx context.Context, adminURL, database string) error {
+	admin, err := pgx.Connect(ctx, adminURL)
+	if err != nil {
+		return fmt.Errorf("drop %s: connect as administrator: %w", database, err)
+	}
+	_, err = admin.Exec(ctx, `DROP DATABASE IF EXISTS `+quoteName(database)+` WITH (FORCE)`)
+	if err := errors.Join(err, admin.Close(context.WithoutCancel(ctx))); err != nil {
+		return fmt.Errorf("drop %s: %w", database, err)
+	}
+	return nil
+}
+
+// RoleURL returns the URL under which a role finds its database.
+func RoleURL(adminURL, database, role, password string) (string, error) {
+	return withRole(adminURL, database, role, password)
+}
+
 func withRole(adminURL, database, role, password string) (string, error) {
 	u, err := url.Parse(adminURL)
 	if err != nil {

@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,8 +17,14 @@ import (
 	"millrace/services/notification/smtpmail"
 )
 
+// commitInterval is short because of Rebuild: what the group had committed is all that
+// the log tells of the mails that went out. After a crash that takes the database, too,
+// those of the last interval would go out again.
+const commitInterval = 100 * time.Millisecond
+
 // Run runs the service until ctx ends, and returns nil after an orderly stop.
 func Run(ctx context.Context, c Config) error {
+	c.Kafka.CommitInterval = commitInterval
 	return service.Run(ctx, service.Program{
 		Name: "notification", HTTPAddr: c.HTTPAddr, Config: c.Config,
 		Migrations: postgres.Migrations(), FaultPoints: faultPoints(),
