@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,15 +82,34 @@ func (c *Consumer) parks(h *inHand) bool {
 	return c.config.Parking != nil && h.delivery.Key != nil && h.unfit == nil
 }
 
-// inOrder returns a *parkedError while others of the key stand ahead.
+// inOrder returns nil when a message may go on, a *parkedError while others of its key
+// stand ahead. While that cannot be told, it tries on, and the partition stands still:
+// to guess would break the order, and it says nothing about the message.
 func (c *Consumer) inOrder(ctx context.Context, h *inHand) error {
 	if !c.parks(h) {
 		return nil
 	}
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := c.look(ctx, h)
+		var parked *parkedError
+		if err == nil || errors.As(err, &parked) {
+			return err
+		}
+		c.log.ErrorContext(ctx, "cannot tell whether earlier messages of the key are worked off, the message waits",
+			h.logged("error", err, "next_try", pause)...)
+		if h.leaving() || !h.pause(pause) {
+			return errors.Join(errReleased, err)
+		}
+	}
+}
+
+func (c *Consumer) look(ctx context.Context, h *inHand) error {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Retry.TryTimeout)
+	defer cancel()
 	place := h.place()
 	ahead, err := c.config.Parking.Ahead(ctx, place)
 	if err != nil {
-		return fmt.Errorf("look for earlier messages of the key: %w", err)
+		return err
 	}
 	h.recorded = h.recorded || ahead.Itself
 	if ahead.Where != "" {

@@ -316,6 +316,9 @@ func (c *Consumer) retried(next message.HandlerFunc) message.HandlerFunc {
 		}
 		ctx := m.Context()
 		defer m.SetContext(ctx)
+		if err := c.inOrder(ctx, h); err != nil {
+			return nil, err
+		}
 		for try := 1; ; try++ {
 			if try > 1 {
 				c.metrics.retries.WithLabelValues(h.delivery.Group, h.intake.topic).Inc()
@@ -323,10 +326,6 @@ func (c *Consumer) retried(next message.HandlerFunc) message.HandlerFunc {
 			err := c.try(ctx, m, h, next)
 			if err == nil {
 				return nil, nil
-			}
-			var parked *parkedError
-			if errors.As(err, &parked) {
-				return nil, err
 			}
 			h.failed()
 			trace.SpanFromContext(ctx).AddEvent("try failed", trace.WithAttributes(
@@ -351,13 +350,10 @@ func (c *Consumer) retried(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-// try runs the handler once, unless an earlier message of the key is not worked off.
+// try runs the handler once.
 func (c *Consumer) try(ctx context.Context, m *message.Message, h *inHand, next message.HandlerFunc) error {
 	ctx, cancel := context.WithTimeout(ctx, c.config.Retry.TryTimeout)
 	defer cancel()
-	if err := c.inOrder(ctx, h); err != nil {
-		return err
-	}
 	h.delivery.Attempt++
 	m.SetContext(ctx)
 	started := time.Now()
