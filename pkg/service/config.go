@@ -25,6 +25,9 @@ type Config struct {
 
 	// Retry says how often and when a failed message is tried again.
 	Retry messaging.RetryPolicy `envPrefix:"RETRY_"`
+	// ParkKeys keeps the order of the messages of one key: those behind one that was put
+	// aside are put aside too. It costs a look into the database for each message.
+	ParkKeys bool `env:"PARK_KEYS" envDefault:"false"`
 
 	Faults FaultConfig
 	// WrongWays names what is done wrong on purpose, see package wrongway.

@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"millrace/pkg/messaging/inbox"
+	"millrace/pkg/messaging/parking"
 )
 
 // Janitor is a component that tidies up at once and then every hour. Failing is no
@@ -30,8 +32,10 @@ func Janitor(log *slog.Logger, rounds ...func(ctx context.Context) error) Compon
 	}}
 }
 
-// ForgetMessages is the Janitor's round for the inbox.
+// ForgetMessages is the Janitor's round for the inbox, and for what was put aside so long
+// ago that the topics have it no more.
 func (e *Env) ForgetMessages(ctx context.Context) error {
 	_, err := inbox.Cleanup(ctx, e.Pool, e.Config.InboxKeep)
-	return err
+	_, parkedErr := parking.NewStore(e.Pool).Cleanup(ctx, e.Config.InboxKeep)
+	return errors.Join(err, parkedErr)
 }

@@ -34,6 +34,7 @@ import (
 	"millrace/pkg/messaging"
 	"millrace/pkg/messaging/deadletters"
 	"millrace/pkg/messaging/outbox"
+	"millrace/pkg/messaging/parking"
 	"millrace/pkg/postgres"
 	"millrace/pkg/problem"
 	"millrace/pkg/telemetry"
@@ -125,11 +126,15 @@ type constructors struct {
 // rightWay is what every service is made of, unless WRONG_WAYS asks for something else.
 var rightWay = constructors{
 	consumer: func(e *Env, group string) (Consumer, error) {
-		c, err := messaging.NewConsumer(messaging.ConsumerConfig{
+		config := messaging.ConsumerConfig{
 			Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
 			Retry: e.Config.Retry, DrainTimeout: e.Config.DrainTimeout, Faults: e.Faults,
 			Logger: e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
-		})
+		}
+		if e.Config.ParkKeys {
+			config.Parking = parking.NewStore(e.Pool)
+		}
+		c, err := messaging.NewConsumer(config)
 		if err != nil {
 			return nil, err
 		}

@@ -23,6 +23,7 @@ import (
 	"millrace/pkg/fault"
 	"millrace/pkg/messaging/inbox"
 	"millrace/pkg/messaging/outbox"
+	"millrace/pkg/messaging/parking"
 	"millrace/pkg/postgres"
 	"millrace/services/inventory"
 )
@@ -33,7 +34,7 @@ var files embed.FS
 // Migrations returns everything that the database of this service needs.
 func Migrations() []postgres.Migrations {
 	return []postgres.Migrations{
-		outbox.Migrations, inbox.Migrations,
+		outbox.Migrations, inbox.Migrations, parking.Migrations,
 		{Name: "stock", FS: files, Dir: "migrations"},
 	}
 }

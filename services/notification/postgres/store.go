@@ -22,6 +22,7 @@ import (
 
 	"millrace/pkg/fault"
 	"millrace/pkg/messaging/inbox"
+	"millrace/pkg/messaging/parking"
 	"millrace/pkg/postgres"
 	"millrace/services/notification"
 )
@@ -31,7 +32,7 @@ var files embed.FS
 
 // Migrations returns everything that the database of this service needs.
 func Migrations() []postgres.Migrations {
-	return []postgres.Migrations{inbox.Migrations, {Name: "mails", FS: files, Dir: "migrations"}}
+	return []postgres.Migrations{inbox.Migrations, parking.Migrations, {Name: "mails", FS: files, Dir: "migrations"}}
 }
 
 // Store sends each mail once. It is safe for concurrent use; a mail that is under way
