@@ -162,7 +162,12 @@ func (b *Broker) openData(ctx context.Context) error {
 		return err
 	}
 	b.cluster.Subscribe(b.replicas.Apply)
-	b.groups = coordinator.Start(coordinatorConfig(s), &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
+	groups, err := coordinatorConfig(s)
+	if err != nil {
+		return err
+	}
+	groups.Cluster = func() group.Cluster { return groupCluster{b.cluster.Image()} }
+	b.groups = coordinator.Start(groups, &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
 	b.cluster.Subscribe(forgetOffsets(b.groups))
 	return nil
 }
@@ -178,9 +183,13 @@ func (b *Broker) storageEvent(e storage.Event) {
 	}
 }
 
-func coordinatorConfig(s *config.Broker) coordinator.Config {
+func coordinatorConfig(s *config.Broker) (coordinator.Config, error) {
 	ms := func(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
 	c := coordinator.DefaultConfig()
+	migration, err := group.ParseMigration(s.GroupConsumerMigrationPolicy)
+	if err != nil {
+		return c, err
+	}
 	c.RetentionCheckInterval = time.Duration(s.OffsetsRetentionCheckIntervalMs) * time.Millisecond
 	c.Group = group.Config{
 		InitialRebalanceDelay: ms(s.GroupInitialRebalanceDelayMs),
@@ -188,10 +197,14 @@ func coordinatorConfig(s *config.Broker) coordinator.Config {
 		MaxSessionTimeout:     ms(s.GroupMaxSessionTimeoutMs),
 		NewMemberJoinTimeout:  c.Group.NewMemberJoinTimeout,
 		MaxSize:               int(s.GroupMaxSize),
+		ConsumerMaxSize:       int(s.GroupConsumerMaxSize),
+		ShareMaxSize:          int(s.GroupShareMaxSize),
+		Assignors:             s.GroupConsumerAssignors,
+		Migration:             migration,
 		MaxOffsetMetadata:     int(s.OffsetMetadataMaxBytes),
 		OffsetRetention:       time.Duration(s.OffsetsRetentionMinutes) * time.Minute,
 	}
-	return c
+	return c, nil
 }
 
 // Run serves clients until ctx ends or the disk fails. When it returns, requests

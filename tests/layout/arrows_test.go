@@ -21,7 +21,8 @@ var brokerLayers = map[string][]string{
 	"broker/internal/storage":     {"broker/internal/record", "broker/internal/vfs"},
 	"broker/internal/record":      {},
 	"broker/internal/vfs":         {},
-	"broker/internal/group":       {},
+	"broker/internal/group":       {"broker/internal/assignor"},
+	"broker/internal/assignor":    {},
 	"broker/internal/wire":        {},
 	"broker/internal/config":      {},
 }

@@ -292,3 +292,12 @@ func (i *Image) GroupConfigs(group string) []config.Entry {
 
 // GroupsWithConfigs lists the groups that were given settings, in order of name.
 func (i *Image) GroupsWithConfigs() []string { return slices.Sorted(maps.Keys(i.groupSet)) }
+
+// Group resolves what rules a group where the broker assigns; it need not exist.
+func (i *Image) Group(name string) *config.Group {
+	set := i.groupSet[name]
+	if len(set) == 0 {
+		return &i.Config.Group
+	}
+	return i.Config.NewGroup(set)
+}

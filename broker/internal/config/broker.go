@@ -45,11 +45,22 @@ type Broker struct {
 	GroupMinSessionTimeoutMs         int32
 	GroupMaxSessionTimeoutMs         int32
 	GroupMaxSize                     int32
+	GroupConsumerMaxSize             int32
+	GroupConsumerAssignors           []string
+	GroupConsumerMigrationPolicy     string
+	GroupShareMaxSize                int32
+	GroupShareMaxSessions            int32
+	ShareUpdatesPerSnapshot          int32
+	ShareStateNumPartitions          int32
+	ShareStateReplicationFactor      int16
+	ShareStateSegmentBytes           int32
+	ShareStateMinISR                 int16
 	TransactionStateLogNumPartitions int32
 	TransactionStateLogReplication   int16
 	TransactionStateLogSegmentBytes  int32
 	TransactionStateLogMinISR        int32
 
+	Group Group // what a group has that sets nothing itself
 	Topic Topic // what a topic has that sets nothing itself
 
 	listeners, advertised, controllerNames []string

@@ -2,20 +2,6 @@ package config
 
 // groupCoordinatorDefs are about consumer groups and their offsets.
 var groupCoordinatorDefs = []Def{
-	{Name: "group.consumer.assignment.interval.ms", Type: Int, Default: "1000", rule: atLeast(0), Update: PerBroker,
-		Doc: "How long at least lies between two assignments of a group of the consumer protocol (KIP-848)."},
-	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", rule: atLeast(1),
-		Doc: "How often members of groups of the consumer protocol (KIP-848) report."},
-	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", rule: atLeast(1),
-		Doc: "The longest consumer.heartbeat.interval.ms that a group may be given."},
-	{Name: "group.consumer.max.session.timeout.ms", Type: Int, Default: "60000", rule: atLeast(1),
-		Doc: "The longest consumer.session.timeout.ms that a group may be given."},
-	{Name: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", rule: atLeast(1),
-		Doc: "The shortest consumer.heartbeat.interval.ms that a group may be given."},
-	{Name: "group.consumer.min.session.timeout.ms", Type: Int, Default: "45000", rule: atLeast(1),
-		Doc: "The shortest consumer.session.timeout.ms that a group may be given."},
-	{Name: "group.consumer.session.timeout.ms", Type: Int, Default: "45000", rule: atLeast(1),
-		Doc: "After how long without a report a member of such a group is taken for gone."},
 	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", rule: atLeast(0),
 		Doc:  "How long an empty group waits for more members after the first has joined. Less starts sooner, more saves rebalances.",
 		bind: func(b *Broker) any { return &b.GroupInitialRebalanceDelayMs }},
@@ -74,16 +60,6 @@ var transactionDefs = []Def{
 		Doc: "How long a transactional id is remembered that is not used."},
 }
 
-// groupDefs are the settings of one consumer group.
-var groupDefs = []Def{
-	{Name: "consumer.assignment.interval.ms", Type: Int, Default: "1000", rule: atLeast(0), Synonyms: brokerName("group.consumer.assignment.interval.ms"),
-		Doc: "How long at least lies between two assignments of the group."},
-	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", rule: atLeast(1), Synonyms: brokerName("group.consumer.heartbeat.interval.ms"),
-		Doc: "How often the group's members report."},
-	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", rule: atLeast(1), Synonyms: brokerName("group.consumer.session.timeout.ms"),
-		Doc: "After how long without a report a member is taken for gone."},
-}
-
 // ignoredDefs are Kafka's settings for things that work otherwise here. They stand
 // in many a properties file, so they are accepted and reported.
 var ignoredDefs = []Def{
@@ -94,8 +70,7 @@ var ignoredDefs = []Def{
 	ignored("controlled.shutdown.enable", Boolean, "true", ReadOnly, "Whether a broker hands over leadership before it stops."),
 	ignored("controller.quorum.bootstrap.servers", List, "", ReadOnly, "Addresses to find the controllers at."),
 	ignored("controller.quorum.voters", List, "", ReadOnly, "The controllers, as id@host:port."),
-	ignored("group.consumer.assignors", List, "uniform,range", ReadOnly, "How partitions can be shared out in groups of the consumer protocol."),
-	ignored("group.coordinator.rebalance.protocols", List, "classic", ReadOnly, "The group protocols that are served."),
+	ignored("group.coordinator.rebalance.protocols", List, "classic,consumer,share", ReadOnly, "The group protocols that are served; here always all three."),
 	ignored("inter.broker.listener.name", String, "", ReadOnly, "The listener that brokers use among themselves."),
 	ignored("leader.imbalance.check.interval.seconds", Long, "300", ReadOnly, "How often it is looked whether leadership is out of balance."),
 	ignored("metadata.log.dir", String, "", ReadOnly, "The folder of the metadata log; here it is the data folder."),
@@ -110,8 +85,6 @@ var ignoredDefs = []Def{
 	ignored("replica.fetch.wait.max.ms", Int, "500", ReadOnly, "How long a follower's fetch may wait for data."),
 	ignored("replica.high.watermark.checkpoint.interval.ms", Long, "5000", ReadOnly, "How often high watermarks are written down."),
 	ignored("security.inter.broker.protocol", String, "PLAINTEXT", ReadOnly, "The security protocol among brokers."),
-	ignored("share.coordinator.state.topic.min.isr", Short, "1", ReadOnly, "The min.insync.replicas of the topic that keeps share groups."),
-	ignored("share.coordinator.state.topic.replication.factor", Short, "1", ReadOnly, "How many replicas the topic has that keeps share groups."),
 }
 
 func ignored(name string, t Type, value string, u Update, doc string) Def {

@@ -73,6 +73,7 @@ type Def struct {
 	rule  rule
 	bind  func(*Broker) any // where a broker's value goes: a pointer to a field
 	topic func(*Topic) any
+	group func(*Group) any
 }
 
 // Synonym is another name for a setting, perhaps in another unit.

@@ -59,6 +59,10 @@ func resolveBroker(static, forAll, own map[string]string) (*Broker, error) {
 		text, _ := b.value(d)
 		return nil, d.bad(text, "it is above group.max.session.timeout.ms")
 	}
+	b.groupDefaults()
+	if err := b.checkGroupDefaults(); err != nil {
+		return nil, err
+	}
 	if err := b.resolveListeners(); err != nil {
 		return nil, err
 	}
@@ -127,31 +131,10 @@ func (b *Broker) CheckGroup(set map[string]string) error {
 		if err != nil {
 			return err
 		}
-		if err := b.checkGroupLimit(d, v.(int64)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkGroupLimit holds group.consumer.min.session.timeout.ms and its like against a
-// group's setting.
-func (b *Broker) checkGroupLimit(d *Def, value int64) error {
-	for _, limit := range []struct {
-		infix, than string
-		bad         func(limit int64) bool
-	}{
-		{"min.", "greater than or equal to", func(l int64) bool { return value < l }},
-		{"max.", "less than or equal to", func(l int64) bool { return value > l }},
-	} {
-		of := strings.Replace("group."+d.Name, "group.consumer.", "group.consumer."+limit.infix, 1)
-		def := Lookup(BrokerLevel, of)
-		if def == nil {
-			continue
-		}
-		text, _ := b.value(def)
-		if v, err := def.parse(text); err == nil && limit.bad(v.(int64)) {
-			return &Error{Name: d.Name, Level: GroupLevel, Whole: fmt.Sprintf("%s must be %s %s", d.Name, limit.than, of)}
+		if n, ok := v.(int64); ok {
+			if err := b.checkGroupLimit(d, n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -21,6 +21,9 @@ const (
 
 // encode gives a group's record its form on disk.
 func encode(groupID string, r group.Record) Record {
+	if rec, ok := encodeModern(groupID, r); ok {
+		return rec
+	}
 	switch r := r.(type) {
 	case group.OffsetRecord:
 		return Record{Key: offsetKey(groupID, r.TopicPartition), Value: offsetValue(r.Offset)}
@@ -86,6 +89,7 @@ type loading struct {
 
 type loaded struct {
 	metadata *group.Metadata
+	modern   map[string]group.Record // by key
 	offsets  map[group.TopicPartition]group.Offset
 }
 
@@ -98,8 +102,8 @@ func (l *loading) group(id string) *loaded {
 	return g
 }
 
-// add takes one record in. Kinds that we do not know, such as those of other group
-// protocols, are counted and left alone; a damaged one of a kind that we know is an error.
+// add takes one record in. Kinds that we do not know, such as those of Streams groups,
+// are counted and left alone; a damaged one of a kind that we know is an error.
 func (l *loading) add(r Record) error {
 	l.records++
 	if len(r.Key) < 2 {
@@ -111,6 +115,9 @@ func (l *loading) add(r Record) error {
 	case groupKeyVersion:
 		return l.addGroup(r)
 	default:
+		if kind, ok := modernKind(version); ok {
+			return l.addModern(version, kind, r)
+		}
 		l.unknown++
 		return nil
 	}

@@ -13,6 +13,9 @@ import (
 // Config holds the settings of a coordinator.
 type Config struct {
 	Group group.Config
+	// Cluster returns the metadata as it is now; nil: there are no topics. What it
+	// returns does not change.
+	Cluster func() group.Cluster
 	// RetentionCheckInterval (offsets.retention.check.interval.ms) is how often offsets
 	// are looked through for those whose time is over.
 	RetentionCheckInterval time.Duration
@@ -21,6 +24,13 @@ type Config struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{Group: group.DefaultConfig(), RetentionCheckInterval: 10 * time.Minute}
+}
+
+func (c *Config) cluster() group.Cluster {
+	if c.Cluster == nil {
+		return group.Nowhere()
+	}
+	return c.Cluster()
 }
 
 // Coordinator serves all groups of this broker. It is safe for concurrent use.

@@ -7,6 +7,7 @@
 //
 //	key:   version 1, group, topic, partition     value: version 4, offset, epoch, metadata, time
 //	key:   version 2, group                       value: version 3, generation, members, assignments
+//	keys 3 to 16: groups where the broker assigns, see codec_modern.go
 //
 // A request is answered when its own record is durable.
 package coordinator

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"encoding/base64"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,6 +36,27 @@ func (c *Coordinator) Join(ctx context.Context, groupID string, in group.Join) g
 		return group.JoinReply{Err: err, MemberID: in.MemberID, Generation: -1}
 	}
 	return r
+}
+
+// ConsumerHeartbeat handles a ConsumerGroupHeartbeat request.
+func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, groupID string, in group.ConsumerHeartbeat) group.ConsumerHeartbeatReply {
+	if in.Epoch == 0 {
+		if err := c.Ensure(ctx); err != nil {
+			return group.ConsumerHeartbeatReply{Err: &group.Refusal{Error: err}}
+		}
+	}
+	in.NewMemberID = newMemberID()
+	r, err := call[group.ConsumerHeartbeatReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return group.ConsumerHeartbeatReply{Err: &group.Refusal{Error: err}}
+	}
+	return r
+}
+
+// newMemberID draws an id in the form of Kafka's: 22 characters.
+func newMemberID() string {
+	id := uuid.New()
+	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
 // Sync handles a SyncGroup request. It returns when the leader has assigned and that
@@ -145,12 +167,13 @@ type Listed struct {
 	ID           string
 	State        group.State
 	ProtocolType string
+	Kind         group.Kind
 }
 
 // List returns all groups. With an error, some could not be read yet.
 func (c *Coordinator) List() (groups []Listed, err *kerr.Error) {
 	err = c.rt.Each(func(e *entry) {
-		groups = append(groups, Listed{e.ID, e.Machine.State(), e.Machine.ProtocolType()})
+		groups = append(groups, Listed{e.ID, e.Machine.State(), e.Machine.ProtocolType(), e.Machine.Kind()})
 	})
 	return groups, err
 }

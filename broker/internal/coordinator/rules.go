@@ -18,7 +18,10 @@ func (r rules) New(id string, now time.Time) *group.Group {
 }
 
 // Step implements statelog.Rules.
-func (r rules) Step(e *entry, now time.Time, in group.Input) { r.carryOut(e, e.Machine.Step(now, in)) }
+func (r rules) Step(e *entry, now time.Time, in group.Input) {
+	e.Machine.Observe(r.c.cfg.cluster())
+	r.carryOut(e, e.Machine.Step(now, in))
+}
 
 func (r rules) carryOut(e *entry, effects group.Effects) {
 	for _, effect := range effects {
@@ -69,12 +72,19 @@ func (l *loading) Add(b statelog.Batch) error {
 // Restore implements statelog.Loader.
 func (l *loading) Restore(enter func(id string, g *group.Group, begin func(e *entry))) {
 	for id, loaded := range l.groups {
-		if loaded.metadata == nil && len(loaded.offsets) == 0 {
+		kind, records, modern := loaded.modernGroup()
+		if loaded.metadata == nil && !modern && len(loaded.offsets) == 0 {
 			continue // all tombstones
 		}
 		l.found++
 		l.offsets += len(loaded.offsets)
-		g, effects := group.Restore(id, &l.rules.c.cfg.Group, time.Now(), loaded.metadata, loaded.offsets)
+		var g *group.Group
+		var effects group.Effects
+		if cfg := &l.rules.c.cfg; modern && loaded.metadata == nil {
+			g = group.RestoreModern(id, &cfg.Group, time.Now(), cfg.cluster(), kind, records, loaded.offsets)
+		} else {
+			g, effects = group.Restore(id, &cfg.Group, time.Now(), loaded.metadata, loaded.offsets)
+		}
 		enter(id, g, func(e *entry) { l.rules.carryOut(e, effects) })
 	}
 }

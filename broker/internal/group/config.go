@@ -3,6 +3,8 @@ package group
 import (
 	"math"
 	"time"
+
+	"millrace/broker/internal/assignor"
 )
 
 // Config holds the broker settings that rule groups. It is read only.
@@ -30,6 +32,18 @@ type Config struct {
 	// MaxSize (group.max.size) is the largest number of members.
 	MaxSize int
 
+	// ConsumerMaxSize and ShareMaxSize (group.consumer.max.size, group.share.max.size)
+	// are the same for groups where the broker assigns.
+	ConsumerMaxSize int
+	ShareMaxSize    int
+
+	// Assignors (group.consumer.assignors) are those that members may ask for; the first
+	// is used where nobody asks.
+	Assignors []string
+
+	// Migration (group.consumer.migration.policy) says which groups may change protocol.
+	Migration Migration
+
 	// MaxOffsetMetadata (offset.metadata.max.bytes) is the longest text that may go with
 	// an offset, counted as Kafka does in UTF-16 units.
 	MaxOffsetMetadata int
@@ -47,6 +61,9 @@ func DefaultConfig() Config {
 		MaxSessionTimeout:     30 * time.Minute,
 		NewMemberJoinTimeout:  5 * time.Minute,
 		MaxSize:               math.MaxInt32,
+		ConsumerMaxSize:       math.MaxInt32,
+		ShareMaxSize:          200,
+		Assignors:             []string{assignor.UniformName, assignor.RangeName},
 		MaxOffsetMetadata:     4096,
 		OffsetRetention:       7 * 24 * time.Hour,
 	}

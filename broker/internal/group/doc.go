@@ -1,5 +1,6 @@
-// Package group is Kafka's classic consumer-group protocol (JoinGroup, SyncGroup,
-// Heartbeat, LeaveGroup and the group's committed offsets) as a state machine.
+// Package group is Kafka's group protocols as one state machine: the classic one
+// (JoinGroup, SyncGroup, Heartbeat, LeaveGroup), those where the broker assigns
+// (ConsumerGroupHeartbeat, ShareGroupHeartbeat), and the committed offsets.
 //
 // A [Group] does no I/O, reads no clock, starts no goroutine and draws no random
 // number. What happens to it comes in as an [Input] with the time; what has to be
@@ -7,7 +8,7 @@
 //
 //	requests, ticks, "written" ──▶ Step(now, input) ──▶ answers, records to write, events
 //
-// The life of a group (Kafka's ClassicGroupState):
+// The life of a classic group (Kafka's ClassicGroupState):
 //
 //	          a member joins            all have joined, or the
 //	           ┌─────────────┐            rebalance time-out is over
@@ -27,6 +28,15 @@
 // leader, gets everybody's subscriptions and returns everybody's assignment: which
 // partition goes to whom is decided by the clients, the broker only carries bytes.
 //
+// # Where the broker assigns
+//
+// Each member sends heartbeats and nothing else. What changes the group raises its
+// epoch, for which a target assignment is computed (package assignor), towards which
+// each member is brought by its own heartbeats: it first gives back what is not its
+// own any more, and a partition goes to its next owner only when the last one has said
+// that it does not read it. Files modern_*.go are what consumer and share groups have in
+// common, consumer_*.go is KIP-848, migrate.go how a group changes its protocol.
+//
 // # Durability
 //
 // Nothing that has to survive a crash is shown before it is on disk. [Persist] asks
@@ -45,6 +55,7 @@
 // Sources: KIP-62 (heartbeats apart from poll), KIP-134 (initial delay), KIP-211
 // (expiry of offsets), KIP-345 (static members), KIP-394 (member id required),
 // KIP-447 (stable offsets), KIP-496 (OffsetDelete), KIP-559 (protocol type and name
-// in the requests), KIP-814 (the leader skips the assignment); where a KIP is
-// silent, Kafka's GroupMetadataManager and ClassicGroup.
+// in the requests), KIP-814 (the leader skips the assignment), KIP-848 (the broker
+// assigns), KIP-932 (share groups), KIP-1251 (commits of an earlier epoch), KIP-1263
+// (assignment interval); where a KIP is silent, Kafka's GroupMetadataManager and ClassicGroup.
 package group

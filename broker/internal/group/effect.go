@@ -92,6 +92,19 @@ type SyncReply struct {
 // HeartbeatReply answers [Heartbeat].
 type HeartbeatReply struct{ Err *kerr.Error }
 
+// ConsumerHeartbeatReply answers [ConsumerHeartbeat].
+type ConsumerHeartbeatReply struct {
+	Err        *Refusal // nil: none
+	MemberID   string
+	Epoch      int32
+	Interval   time.Duration // until the next heartbeat
+	Assigned   bool          // Assignment is told; otherwise it has not changed
+	Assignment []TopicPartitions
+}
+
+// ShareHeartbeatReply answers [ShareHeartbeat].
+type ShareHeartbeatReply = ConsumerHeartbeatReply
+
 // LeaveReply answers [Leave]; Members has one error, or nil, for each that was asked.
 type LeaveReply struct {
 	Err     *kerr.Error

@@ -8,8 +8,20 @@ import (
 
 // Group is one consumer group. It is not safe for concurrent use.
 type Group struct {
-	id  string
-	cfg *Config
+	id      string
+	cfg     *Config
+	cluster Cluster // as of the input that is being handled
+
+	kind   Kind
+	modern *modern // nil while kind is Classic; all below about members is then unused
+
+	// While the membership is being written (busy), inputs about it wait.
+	busy      bool
+	parkedIn  []Input
+	tickDue   bool
+	batch     []Record // emitted in this step
+	undo      []func() // takes back what was emitted
+	rejoinAll string   // why, once the write that is under way is durable, all have to join again
 
 	state      State
 	stateSince time.Time // zero: not known
@@ -66,7 +78,7 @@ type write struct {
 // New returns an empty group that nobody has joined. cfg is shared, and not changed.
 func New(id string, cfg *Config, now time.Time) *Group {
 	return &Group{
-		id: id, cfg: cfg, state: Empty, stateSince: now, now: now,
+		id: id, cfg: cfg, cluster: nowhere{}, state: Empty, stateSince: now, now: now,
 		byID: map[string]*member{}, static: map[string]*member{}, pending: map[string]time.Time{},
 		offered: map[string]int{}, offsets: map[TopicPartition]Offset{}, writing: map[TopicPartition]int{},
 	}
@@ -75,8 +87,16 @@ func New(id string, cfg *Config, now time.Time) *Group {
 // ID returns the group's name.
 func (g *Group) ID() string { return g.id }
 
+// Kind returns the protocol of the group's members.
+func (g *Group) Kind() Kind { return g.kind }
+
 // State returns where the group stands.
-func (g *Group) State() State { return g.state }
+func (g *Group) State() State {
+	if g.modern != nil && g.state != Dead {
+		return g.modern.state(g.kind)
+	}
+	return g.state
+}
 
 // Known reports whether the group exists for clients. One that was made only to
 // answer a request that did not create it may be dropped.
@@ -90,15 +110,30 @@ func (g *Group) Deadline() time.Time { return g.next }
 // returned in order; the caller does it and must not reorder it.
 func (g *Group) Step(now time.Time, in Input) Effects {
 	g.now, g.out = now, nil
+	g.handle(in)
+	out := g.out
+	g.out = nil
+	return out
+}
+
+func (g *Group) handle(in Input) {
+	if g.busy && waits(in) {
+		g.parkedIn = append(g.parkedIn, in)
+		return
+	}
 	switch in := in.(type) {
+	case ConsumerHeartbeat:
+		g.onConsumerHeartbeat(in)
+	case ShareHeartbeat:
+		g.onShareHeartbeat(in)
 	case Join:
-		g.onJoin(in)
+		g.routeJoin(in)
 	case Sync:
-		g.onSync(in)
+		g.routeSync(in)
 	case Heartbeat:
-		g.reply(in.Ref, HeartbeatReply{Err: g.onHeartbeat(in)})
+		g.reply(in.Ref, HeartbeatReply{Err: g.routeHeartbeat(in)})
 	case Leave:
-		g.onLeave(in)
+		g.routeLeave(in)
 	case Commit:
 		g.onCommit(in)
 	case Fetch:
@@ -116,15 +151,69 @@ func (g *Group) Step(now time.Time, in Input) Effects {
 	case Tick:
 		g.onTick()
 	}
-	out := g.out
-	g.out = nil
-	return out
+}
+
+// routeJoin and its neighbours hand the classic requests to what the group is.
+func (g *Group) routeJoin(in Join) {
+	switch {
+	case g.kind == Share:
+		g.refuseJoin(in, in.MemberID, kerr.InconsistentGroupProtocol)
+	case g.kind == Consumer && len(g.modern.members) > 0:
+		g.consumerJoin(in)
+	case g.kind == Consumer && !g.deleting && g.state != Dead:
+		g.startClassic()
+		g.commit(func(err *kerr.Error) {
+			if err != nil {
+				g.refuseJoin(in, in.MemberID, err)
+				return
+			}
+			g.onJoin(in)
+		})
+	default:
+		g.onJoin(in)
+	}
+}
+
+func (g *Group) routeSync(in Sync) {
+	switch g.kind {
+	case Share:
+		g.reply(in.Ref, SyncReply{Err: kerr.UnknownMemberID})
+	case Consumer:
+		g.consumerSync(in)
+	default:
+		g.onSync(in)
+	}
+}
+
+func (g *Group) routeHeartbeat(in Heartbeat) *kerr.Error {
+	switch g.kind {
+	case Share:
+		return kerr.UnknownMemberID
+	case Consumer:
+		return g.consumerHeartbeat(in)
+	default:
+		return g.onHeartbeat(in)
+	}
+}
+
+func (g *Group) routeLeave(in Leave) {
+	switch g.kind {
+	case Share:
+		g.reply(in.Ref, LeaveReply{Err: kerr.UnknownMemberID})
+	case Consumer:
+		g.consumerLeaveGroup(in)
+	default:
+		g.onLeave(in)
+	}
 }
 
 func (g *Group) reply(ref Ref, body any) { g.out = append(g.out, Reply{ref, body}) }
 
 func (g *Group) event(e Event) {
 	e.Generation = g.generation
+	if g.modern != nil {
+		e.Generation = g.modern.epoch
+	}
 	g.out = append(g.out, e)
 }
 

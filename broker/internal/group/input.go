@@ -44,6 +44,40 @@ type Join struct {
 	CanSkipAssignment bool
 }
 
+// ConsumerHeartbeat is a ConsumerGroupHeartbeat request (KIP-848), answered with a
+// [ConsumerHeartbeatReply]. Fields that are nil, or negative, have not changed.
+type ConsumerHeartbeat struct {
+	Ref              Ref
+	MemberID         string
+	Epoch            int32 // 0: joins; -1: leaves; -2: a static member leaves and will be back
+	InstanceID       *string
+	RackID           *string
+	RebalanceTimeout time.Duration
+	Topics           []string
+	Regex            *string
+	Assignor         *string
+	Owned            []Partition // what it holds now
+	ClientID         string
+	ClientHost       string
+
+	// NewMemberID is the id for a member that has none, unless MustHaveID says that it
+	// has to bring its own (KIP-1082).
+	NewMemberID string
+	MustHaveID  bool
+}
+
+// ShareHeartbeat is a ShareGroupHeartbeat request (KIP-932), answered with a
+// [ShareHeartbeatReply].
+type ShareHeartbeat struct {
+	Ref        Ref
+	MemberID   string
+	Epoch      int32 // 0: joins; -1: leaves
+	RackID     *string
+	Topics     []string // nil: not changed
+	ClientID   string
+	ClientHost string
+}
+
 // Assignment is what the leader gives to one member.
 type Assignment struct {
 	MemberID string
@@ -116,7 +150,11 @@ type CommitOffset struct {
 
 // Fetch is an OffsetFetch request, answered with a [FetchReply].
 type Fetch struct {
-	Ref        Ref
+	Ref Ref
+	// MemberID and MemberEpoch say who asks (KIP-848); nil and -1: not said.
+	MemberID    *string
+	MemberEpoch int32
+
 	All        bool             // all there are
 	Partitions []TopicPartition // these, if not all
 	// Stable waits for commits that are being written (KIP-447).
@@ -150,15 +188,17 @@ type Persisted struct {
 // Tick tells the time and nothing else.
 type Tick struct{}
 
-func (Join) input()          {}
-func (Sync) input()          {}
-func (Heartbeat) input()     {}
-func (Leave) input()         {}
-func (Commit) input()        {}
-func (Fetch) input()         {}
-func (DeleteOffsets) input() {}
-func (DropTopics) input()    {}
-func (Delete) input()        {}
-func (Expire) input()        {}
-func (Persisted) input()     {}
-func (Tick) input()          {}
+func (Join) input()              {}
+func (ConsumerHeartbeat) input() {}
+func (ShareHeartbeat) input()    {}
+func (Sync) input()              {}
+func (Heartbeat) input()         {}
+func (Leave) input()             {}
+func (Commit) input()            {}
+func (Fetch) input()             {}
+func (DeleteOffsets) input()     {}
+func (DropTopics) input()        {}
+func (Delete) input()            {}
+func (Expire) input()            {}
+func (Persisted) input()         {}
+func (Tick) input()              {}

@@ -10,7 +10,8 @@ import (
 )
 
 func (g *Group) onCommit(in Commit) {
-	if err := g.checkCommit(in); err != nil {
+	err, stale := g.checkCommit(in)
+	if err != nil {
 		g.reply(in.Ref, CommitReply{Err: err})
 		return
 	}
@@ -24,6 +25,11 @@ func (g *Group) onCommit(in Commit) {
 		if tooLong(o.Metadata, g.cfg.MaxOffsetMetadata) {
 			r.Offsets[i] = kerr.OffsetMetadataTooLarge
 			continue
+		}
+		if stale != nil {
+			if r.Offsets[i] = stale(o); r.Offsets[i] != nil {
+				continue
+			}
 		}
 		rec := OffsetRecord{o.TopicPartition, Offset{
 			Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: o.Metadata, TopicID: o.TopicID, Committed: g.now,
@@ -58,11 +64,20 @@ func (g *Group) onCommit(in Commit) {
 }
 
 // checkCommit tells whether offsets may be committed: by the members, with the
-// generation they are in, or by anyone, with no generation, while there are none.
-func (g *Group) checkCommit(in Commit) *kerr.Error {
+// generation they are in, or by anyone, with no generation, while there are none. each,
+// unless nil, has the word on single offsets.
+func (g *Group) checkCommit(in Commit) (all *kerr.Error, each func(CommitOffset) *kerr.Error) {
 	switch {
 	case g.deleting || g.state == Dead:
-		return kerr.CoordinatorNotAvailable
+		return kerr.CoordinatorNotAvailable, nil
+	case g.modern != nil:
+		return g.checkModernCommit(in)
+	}
+	return g.checkClassicCommit(in), nil
+}
+
+func (g *Group) checkClassicCommit(in Commit) *kerr.Error {
+	switch {
 	case in.Generation < 0 && g.state == Empty:
 		return nil
 	case !g.known && in.KnowsGroupNotFound:
@@ -96,6 +111,12 @@ func (g *Group) onFetch(in Fetch) {
 		in.Stable = false
 		g.afterWrites(func(*kerr.Error) { g.onFetch(in) })
 		return
+	}
+	if g.modern != nil {
+		if err := g.checkModernFetch(in); err != nil {
+			g.reply(in.Ref, FetchReply{Err: err})
+			return
+		}
 	}
 	tps := in.Partitions
 	if in.All {
@@ -137,7 +158,7 @@ func (g *Group) bury(tps []TopicPartition, andGroup bool, done func(err *kerr.Er
 		records = append(records, OffsetTombstone{tp})
 	}
 	if andGroup {
-		records = append(records, MetadataTombstone{})
+		records = append(records, g.tombstones()...)
 		g.deleting = true
 	}
 	g.persist(records, func(err *kerr.Error) {
@@ -157,12 +178,26 @@ func (g *Group) bury(tps []TopicPartition, andGroup bool, done func(err *kerr.Er
 	})
 }
 
+// tombstones are those of all that the group has on disk beside offsets. It has no members.
+func (g *Group) tombstones() []Record {
+	if g.modern == nil {
+		return []Record{MetadataTombstone{}}
+	}
+	g.buryModern()
+	records := g.batch
+	g.rollBack()
+	return records
+}
+
 func (g *Group) onDeleteOffsets(in DeleteOffsets) {
 	switch {
 	case g.deleting:
 		g.reply(in.Ref, DeleteOffsetsReply{Err: kerr.CoordinatorNotAvailable})
 		return
 	case !g.known || g.state == Dead:
+		g.reply(in.Ref, DeleteOffsetsReply{Err: kerr.GroupIDNotFound})
+		return
+	case g.kind == Share:
 		g.reply(in.Ref, DeleteOffsetsReply{Err: kerr.GroupIDNotFound})
 		return
 	case g.state != Empty && g.protocolType != consumerProtocol:
@@ -248,7 +283,7 @@ func (g *Group) onExpire() {
 
 // expires tells whether offsets may expire as the group stands.
 func (g *Group) expires() bool {
-	return g.protocolType == "" || g.state == Empty || g.state == Stable && g.protocolType == consumerProtocol && g.subscribed != nil
+	return g.modern != nil || g.protocolType == "" || g.state == Empty || g.state == Stable && g.protocolType == consumerProtocol && g.subscribed != nil
 }
 
 func (g *Group) expired(tp TopicPartition, o Offset) bool {
@@ -259,7 +294,7 @@ func (g *Group) expired(tp TopicPartition, o Offset) bool {
 		return !g.now.Before(o.Expires)
 	}
 	since := o.Committed
-	if g.protocolType != "" && g.state == Empty && !g.stateSince.IsZero() {
+	if g.modern == nil && g.protocolType != "" && g.state == Empty && !g.stateSince.IsZero() {
 		since = g.stateSince
 	}
 	return g.now.Sub(since) >= g.cfg.OffsetRetention

@@ -103,6 +103,9 @@ func subscription(b []byte, topics map[string]bool) bool {
 // reads tells whether the members read a topic. Consumers whose subscription we
 // cannot read may read any.
 func (g *Group) reads(topic string) bool {
+	if g.modern != nil {
+		return g.modern.subscribed()[topic]
+	}
 	if g.subscribed == nil {
 		return g.protocolType == consumerProtocol
 	}

@@ -66,6 +66,8 @@ func Restore(id string, cfg *Config, now time.Time, md *Metadata, offsets map[To
 
 // Description is what DescribeGroups tells of a group.
 type Description struct {
+	Kind         Kind
+	Modern       *ModernDescription // where the broker assigns
 	State        State
 	ProtocolType string
 	Protocol     string // while Stable
@@ -78,7 +80,11 @@ type Description struct {
 // Describe tells how the group stands.
 func (g *Group) Describe() Description {
 	d := Description{
-		State: g.state, ProtocolType: g.protocolType, Generation: g.generation, Leader: g.leader, Offsets: len(g.offsets),
+		Kind: g.kind, State: g.State(), ProtocolType: g.protocolType, Generation: g.generation, Leader: g.leader, Offsets: len(g.offsets),
+	}
+	if g.modern != nil {
+		d.Modern = g.describeModern()
+		return d
 	}
 	stable := g.state == Stable && g.protocol != nil
 	if stable {
@@ -101,4 +107,9 @@ func (g *Group) Describe() Description {
 func (g *Group) ProtocolType() string { return g.protocolType }
 
 // Size returns how many members and committed offsets there are.
-func (g *Group) Size() (members, offsets int) { return len(g.members), len(g.offsets) }
+func (g *Group) Size() (members, offsets int) {
+	if g.modern != nil {
+		return len(g.modern.members), len(g.offsets)
+	}
+	return len(g.members), len(g.offsets)
+}

@@ -20,8 +20,8 @@ import (
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Helper()
-		if !strings.HasSuffix(path, ".txt") {
-			t.Skip("not a scenario")
+		if !strings.HasSuffix(path, ".txt") || strings.Contains(path, "consumer/") {
+			t.Skip("not a scenario of the classic protocol")
 		}
 		s := newScenario()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {

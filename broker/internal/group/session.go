@@ -74,6 +74,10 @@ func (g *Group) arm(d time.Duration) time.Time {
 
 // onTick fires the timers that are due, the eldest first.
 func (g *Group) onTick() {
+	if g.modern != nil || g.busy {
+		g.tickModern()
+		return
+	}
 	for {
 		at, fire := g.eldestTimer()
 		if fire == nil || at.After(g.now) {

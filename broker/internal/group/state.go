@@ -14,9 +14,13 @@ const (
 	Stable
 	// Dead: deleted. The caller forgets the group.
 	Dead
+	// Assigning: a new target assignment is due (consumer groups).
+	Assigning
+	// Reconciling: members are on their way to the target assignment (consumer groups).
+	Reconciling
 )
 
-var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}
+var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"}
 
 func (s State) String() string { return stateNames[s] }
 

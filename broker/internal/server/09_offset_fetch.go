@@ -12,7 +12,7 @@ import (
 //
 //	v2 all topics by a null list, error for the group   v3 throttle time   v5 leader epoch (KIP-320)
 //	v6 flexible (KIP-482)   v7 stable offsets (KIP-447)   v8 several groups (KIP-709)
-//	v9 member id and epoch (KIP-848): not looked at for classic groups   v10 topic ids (KIP-848)
+//	v9 member id and epoch (KIP-848), of consumer groups   v10 topic ids (KIP-848)
 //
 // A group that does not exist has no offsets, which is no error: each is -1.
 func init() { register(9, 1, 10, (*Server).offsetFetch) }
@@ -24,7 +24,7 @@ func (s *Server) offsetFetch(r *Request, req *kmsg.OffsetFetchRequest) kmsg.Resp
 		for i, t := range req.Topics {
 			topics[i] = kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions}
 		}
-		g := s.fetchGroupOffsets(r, req.Group, topics, req.Topics == nil, req.RequireStable)
+		g := s.fetchGroupOffsets(r, req.Group, group.Fetch{MemberEpoch: -1, All: req.Topics == nil, Stable: req.RequireStable}, topics)
 		resp.ErrorCode = g.ErrorCode
 		oldOffsetFetch(r.Version, resp, req.Topics, g)
 		return resp
@@ -32,7 +32,11 @@ func (s *Server) offsetFetch(r *Request, req *kmsg.OffsetFetchRequest) kmsg.Resp
 	resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(req.Groups))
 	for i := range req.Groups {
 		g := &req.Groups[i]
-		resp.Groups[i] = s.fetchGroupOffsets(r, g.Group, g.Topics, g.Topics == nil, req.RequireStable)
+		in := group.Fetch{MemberEpoch: -1, All: g.Topics == nil, Stable: req.RequireStable}
+		if r.Version >= 9 {
+			in.MemberID, in.MemberEpoch = g.MemberID, g.MemberEpoch
+		}
+		resp.Groups[i] = s.fetchGroupOffsets(r, g.Group, in, g.Topics)
 	}
 	return resp
 }
@@ -63,13 +67,12 @@ func oldOffsetFetch(version int16, resp *kmsg.OffsetFetchResponse, asked []kmsg.
 	}
 }
 
-func (s *Server) fetchGroupOffsets(r *Request, id string, topics []kmsg.OffsetFetchRequestGroupTopic, all, stable bool) kmsg.OffsetFetchResponseGroup {
+func (s *Server) fetchGroupOffsets(r *Request, id string, in group.Fetch, topics []kmsg.OffsetFetchRequestGroupTopic) kmsg.OffsetFetchResponseGroup {
 	answer := kmsg.NewOffsetFetchResponseGroup()
 	answer.Group = id
 	byID := r.Version >= 10
 	image := s.cluster.Image()
 
-	in := group.Fetch{All: all, Stable: stable}
 	unknown := make([]*kerr.Error, len(topics)) // by topic: it has no name
 	for i, t := range topics {
 		name := t.Topic
@@ -90,7 +93,7 @@ func (s *Server) fetchGroupOffsets(r *Request, id string, topics []kmsg.OffsetFe
 		answer.ErrorCode = reply.Err.Code
 		return answer
 	}
-	if all {
+	if in.All {
 		answer.Topics = allOffsets(image, byID, reply.Offsets)
 		return answer
 	}

@@ -12,7 +12,7 @@ import (
 //	v1 throttle time   v3 authorized operations (KIP-430)   v4 group instance id (KIP-345)
 //	v5 flexible (KIP-482)   v6 GROUP_ID_NOT_FOUND and message (KIP-1043)
 //
-// A group that does not exist is Dead; before version 6 that is not an error.
+// A group that does not exist, or whose members the broker assigns to (69, 77), is Dead; before version 6 that is not an error.
 func init() { register(15, 0, 6, (*Server).describeGroups) }
 
 // groupOperations has a bit for each operation that Kafka knows for groups: READ,
@@ -29,11 +29,14 @@ func (s *Server) describeGroups(r *Request, req *kmsg.DescribeGroupsRequest) kms
 		switch {
 		case err != nil:
 			g.ErrorCode = err.Code
-		case !found:
+		case !found, d.Kind != group.Classic:
 			g.State = group.Dead.String()
 			if r.Version >= 6 {
 				g.ErrorCode = kerr.GroupIDNotFound.Code
 				g.ErrorMessage = orNull("Group " + id + " not found.")
+				if found {
+					g.ErrorMessage = orNull("Group " + id + " is not a classic group.")
+				}
 			}
 		default:
 			describeGroup(&g, d)

@@ -14,9 +14,6 @@ import (
 // Filters ignore case; an unknown type or state matches nothing.
 func init() { register(16, 0, 5, (*Server).listGroups) }
 
-// classicType is the only type of group so far.
-const classicType = "Classic"
-
 func (s *Server) listGroups(r *Request, req *kmsg.ListGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListGroupsResponse()
 	groups, err := s.groups.List()
@@ -25,11 +22,11 @@ func (s *Server) listGroups(r *Request, req *kmsg.ListGroupsRequest) kmsg.Respon
 		return resp
 	}
 	for _, g := range groups {
-		if !admits(req.StatesFilter, g.State.String()) || !admits(req.TypesFilter, classicType) {
+		if !admits(req.StatesFilter, g.State.String()) || !admits(req.TypesFilter, g.Kind.String()) {
 			continue
 		}
 		listed := kmsg.NewListGroupsResponseGroup()
-		listed.Group, listed.ProtocolType, listed.GroupState, listed.GroupType = g.ID, g.ProtocolType, g.State.String(), classicType
+		listed.Group, listed.ProtocolType, listed.GroupState, listed.GroupType = g.ID, g.ProtocolType, g.State.String(), g.Kind.String()
 		resp.Groups = append(resp.Groups, listed)
 	}
 	return resp
