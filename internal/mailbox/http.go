@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+
+	"millrace/pkg/fault/faultapi"
 )
 
 // maxList caps one page of a listing.
@@ -20,8 +22,8 @@ type Page struct {
 }
 
 // NewHandler answers GET /messages?order_id=&after=&limit= and
-// GET /messages/{id} (the mail as it came), and a page for people at /.
-func NewHandler(store *Store, log *slog.Logger) http.Handler {
+// GET /messages/{id} (the mail as it came), a page for people at /, and faults.
+func NewHandler(c Config, store *Store, log *slog.Logger) http.Handler {
 	h := &handler{store: store, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /messages", h.list)
@@ -30,6 +32,12 @@ func NewHandler(store *Store, log *slog.Logger) http.Handler {
 	ready := func(w http.ResponseWriter, _ *http.Request) { h.json(w, map[string]string{"status": "ok"}) }
 	mux.HandleFunc("GET /healthz", ready)
 	mux.HandleFunc("GET /readyz", ready)
+	faults := faultapi.New(c.Faults, log)
+	mux.Handle(faultapi.Path, faults)
+	mux.Handle(faultapi.Path+"/", faults)
+	if c.Metrics != nil {
+		mux.Handle("GET /metrics", c.Metrics)
+	}
 	return mux
 }
 

@@ -28,7 +28,12 @@ var quiet = slog.New(slog.DiscardHandler)
 // catcher runs a whole mail catcher and returns its addresses.
 func catcher(t *testing.T, dir string) (smtpAddr, httpURL string, stop func()) {
 	t.Helper()
-	store, err := OpenStore(dir, DefaultLimits)
+	return catcherWith(t, Config{Dir: dir})
+}
+
+func catcherWith(t *testing.T, c Config) (smtpAddr, httpURL string, stop func()) {
+	t.Helper()
+	store, err := OpenStore(c.Dir, DefaultLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +45,7 @@ func catcher(t *testing.T, dir string) (smtpAddr, httpURL string, stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- errors.Join(serve(ctx, listeners[0], listeners[1], store, quiet), store.Close()) }()
+	go func() { done <- errors.Join(serve(ctx, c, listeners[0], listeners[1], store, quiet), store.Close()) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -261,7 +266,7 @@ func TestHandler_EscapesWhatMailsSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	NewHandler(s, quiet).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	NewHandler(Config{}, s, quiet).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if body := w.Body.String(); strings.Contains(body, "<script>") || !strings.Contains(body, "&lt;script&gt;") {
 		t.Fatalf("page: %s", body)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/emersion/go-smtp"
 	"golang.org/x/sync/errgroup"
+
+	"millrace/pkg/fault"
 )
 
 // Config says what a mail catcher does.
@@ -19,6 +21,9 @@ type Config struct {
 	HTTP   string // host:port
 	Dir    string // of the store; empty: memory
 	Limits Limits // zero: the default
+
+	Faults  *fault.Set   // nil: none; the points are fault.SMTPPoints
+	Metrics http.Handler // answers /metrics; nil: nothing does
 }
 
 // Run serves until ctx ends.
@@ -42,20 +47,20 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 		return errors.Join(fmt.Errorf("mail catcher: %w", err), smtpListener.Close(), store.Close())
 	}
 	log.Info("mail catcher listens", "smtp", smtpListener.Addr().String(), "http", httpListener.Addr().String(), "messages", store.Count())
-	return errors.Join(serve(ctx, smtpListener, httpListener, store, log), store.Close())
+	return errors.Join(serve(ctx, c, smtpListener, httpListener, store, log), store.Close())
 }
 
 // serve takes and shows mails on open listeners.
-func serve(ctx context.Context, smtpListener, httpListener net.Listener, store *Store, log *slog.Logger) error {
-	mails := newSMTP(store, log)
+func serve(ctx context.Context, c Config, smtpListener, httpListener net.Listener, store *Store, log *slog.Logger) error {
+	group, ctx := errgroup.WithContext(ctx)
+	mails := newSMTP(ctx, store, c.Faults, log)
 	pages := &http.Server{
-		Handler:           NewHandler(store, log),
+		Handler:           NewHandler(c, store, log),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := mails.Serve(limit(smtpListener, maxConnections)); !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			return err

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"millrace/pkg/fault"
 )
 
 // Caps of one SMTP session, beyond which a client is refused.
@@ -29,9 +32,14 @@ const (
 	headerKind    = "X-Mail-Kind"
 )
 
-func newSMTP(store *Store, log *slog.Logger) *smtp.Server {
-	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
-		return &session{store: store, log: log}, nil
+// newSMTP makes the server. ctx is for faults that wait: it ends when the server has to.
+func newSMTP(ctx context.Context, store *Store, faults *fault.Set, log *slog.Logger) *smtp.Server {
+	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		hit := func(p fault.Point, attrs ...fault.Attr) error { return faults.Hit(ctx, p, attrs...) }
+		if err := injected(hit(fault.SMTPConnect), c.Conn()); err != nil {
+			return nil, err
+		}
+		return &session{store: store, log: log, conn: c.Conn(), hit: hit}, nil
 	}))
 	s.Domain = "localhost"
 	s.MaxMessageBytes = maxMessageBytes
@@ -47,6 +55,8 @@ func newSMTP(store *Store, log *slog.Logger) *smtp.Server {
 type session struct {
 	store *Store
 	log   *slog.Logger
+	conn  net.Conn
+	hit   func(fault.Point, ...fault.Attr) error
 	from  string
 	to    []string
 }
@@ -74,11 +84,30 @@ func (s *session) Data(r io.Reader) error {
 	}
 	m := describe(data)
 	m.Received, m.From, m.To = time.Now().UTC(), s.from, s.to
+	order := fault.Attr{Key: fault.OrderID, Value: m.OrderID}
+	if err := injected(s.hit(fault.SMTPBeforeTake, order), nil); err != nil {
+		return err
+	}
 	if err := s.store.Add(m, data); err != nil {
 		s.log.Error("mail could not be stored", "error", err)
 		return errNotKept
 	}
-	return nil
+	return injected(s.hit(fault.SMTPAfterTake, order), s.conn)
+}
+
+// injected turns an injected error into an answer: 554 when it is permanent, else 451, or
+// none at all where there is a connection to close.
+func injected(err error, conn net.Conn) error {
+	var e *fault.InjectedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e) && e.Permanent():
+		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 3, 0}, Message: "Refused on purpose"}
+	case conn != nil:
+		_ = conn.Close()
+	}
+	return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Refused on purpose, try again"}
 }
 
 // describe reads the headers of a mail. A mail that cannot be parsed is kept too.

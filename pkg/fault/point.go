@@ -116,9 +116,9 @@ var catalogue = []Info{
 	{ReplayBeforeRestore, "replay: the group is idle, nothing is changed", returning, []string{Group}},
 	{ReplayAfterRestore, "replay: the state is emptied, the offsets stand where they were", returning, []string{Group}},
 	{ReplayAfterReset, "replay: the offsets are set back", returning, []string{Group}},
-	{SMTPConnect, "mail catcher: a client has connected; an error drops the connection, a permanent one says 554", serving, nil},
-	{SMTPBeforeTake, "mail catcher: the mail has come, it is not kept; an error says 451, a permanent one 554", serving, nil},
-	{SMTPAfterTake, "mail catcher: the mail is kept; an error drops the connection instead of the answer", []Kind{Error, Delay, Hang}, nil},
+	{SMTPConnect, "mail catcher: a client has connected; an error closes the connection, a permanent one says 554", serving, nil},
+	{SMTPBeforeTake, "mail catcher: the mail has come, it is not kept; an error says 451, a permanent one 554", serving, []string{OrderID}},
+	{SMTPAfterTake, "mail catcher: the mail is kept; an error closes the connection instead of the answer", []Kind{Error, Delay, Hang}, []string{OrderID}},
 }
 
 // Lookup returns what there is to know of a point.
@@ -143,3 +143,6 @@ func ConsumerPoints() []Point {
 
 // RelayPoints are the points of every program that has an outbox.
 func RelayPoints() []Point { return []Point{RelayBeforePublish, RelayAfterPublish, RelayAfterMark} }
+
+// SMTPPoints are the points of the mail catcher.
+func SMTPPoints() []Point { return []Point{SMTPConnect, SMTPBeforeTake, SMTPAfterTake} }
