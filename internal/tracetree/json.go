@@ -28,6 +28,7 @@ type jsonNode struct {
 	Offset     string     `json:"offset,omitempty"`
 	Group      string     `json:"group,omitempty"`
 	Attempts   int64      `json:"attempts,omitempty"`
+	Retry      string     `json:"retry,omitempty"`
 	QueueMS    *float64   `json:"queue_ms,omitempty"`
 	Error      string     `json:"error,omitempty"`
 	Linked     bool       `json:"linked,omitempty"`
@@ -56,7 +57,7 @@ func (t *Tree) nodes(nodes []*Node) []jsonNode {
 	for _, n := range nodes {
 		j := jsonNode{
 			Kind: n.Kind, Title: n.Title, Service: n.Service, StartMS: ms(n.Start.Sub(t.Start)), DurationMS: ms(n.Duration),
-			Topic: n.Topic, Partition: n.Partition, Offset: n.Offset, Group: n.Group, Attempts: n.Attempts,
+			Topic: n.Topic, Partition: n.Partition, Offset: n.Offset, Group: n.Group, Attempts: n.Attempts, Retry: n.Retry,
 			Error: n.Error, Linked: n.Linked, Steps: t.nodes(n.Children),
 		}
 		if n.Kind == Process {

@@ -23,6 +23,9 @@ const (
 	attrAttempts  = "millrace.attempts"
 	attrOutcome   = "millrace.outcome"
 	attrQueue     = "millrace.queue_ms"
+	attrBefore    = "millrace.attempts_before"
+	attrRetry     = "millrace.retry.reason"
+	attrRedrive   = "millrace.redrive.id"
 	attrMailKind  = "mail.kind"
 	attrQuery     = "db.query.text"
 	attrStatus    = "http.response.status_code"
@@ -48,7 +51,11 @@ func newNode(s *span.Span) *Node {
 		if queued, err := strconv.ParseFloat(s.Attrs[attrQueue], 64); err == nil {
 			n.Queue = time.Duration(queued * float64(time.Millisecond)) // by the record's timestamp; replaced where the sending is seen
 		}
-		n.Notes = append(n.Notes, "at work "+Duration(n.Duration), fmt.Sprintf("attempt %d", n.Attempts))
+		n.Retry = s.Attrs[attrRetry]
+		if again := againNote(s); again != "" {
+			n.Notes = append(n.Notes, again)
+		}
+		n.Notes = append(n.Notes, "at work "+Duration(n.Duration), attemptsNote(s))
 		if outcome := s.Attrs[attrOutcome]; outcome != "" && outcome != "ok" {
 			n.Notes = append(n.Notes, strings.ReplaceAll(outcome, "_", " "))
 		}
@@ -80,6 +87,53 @@ func attempts(s *span.Span) int64 {
 		return n
 	}
 	return 1
+}
+
+// attemptsNote tells which tries were made in this processing: out of a retry topic, the
+// count goes on from the earlier ones.
+func attemptsNote(s *span.Span) string {
+	last, first := attempts(s), int64(1)
+	if before, ok := s.Int(attrBefore); ok {
+		first = before + 1
+	}
+	switch {
+	case s.Attrs[attrOutcome] == "parked" || last < first:
+		return "not tried"
+	case first < last:
+		return fmt.Sprintf("attempts %d to %d", first, last)
+	default:
+		return fmt.Sprintf("attempt %d", last)
+	}
+}
+
+// againNote tells how a message came back out of a retry topic.
+func againNote(s *span.Span) string {
+	switch s.Attrs[attrRetry] {
+	case "":
+		return ""
+	case "delay":
+		return "after a wait"
+	case "redrive":
+		for _, l := range s.Links {
+			if id := l.Attrs[attrRedrive]; id != "" {
+				return "redriven by " + id
+			}
+		}
+		return "redriven"
+	default:
+		return "after being " + s.Attrs[attrRetry]
+	}
+}
+
+// comesAgain tells whether a processing was not the last one: the message was put off,
+// or given back to its group.
+func comesAgain(s *span.Span) bool {
+	switch s.Attrs[attrOutcome] {
+	case "delayed", "parked", "released":
+		return true
+	default:
+		return false
+	}
 }
 
 func kindOf(s *span.Span) Kind {
@@ -185,7 +239,7 @@ func missing(spans []span.Span) []string {
 	var list []string
 	for _, e := range expected {
 		done := slices.ContainsFunc(spans, func(s span.Span) bool {
-			if kindOf(&s) != Process {
+			if kindOf(&s) != Process || comesAgain(&s) {
 				return false
 			}
 			dead := s.Failed && s.Attrs[attrTopic] == events.TopicOrders && e.topic == events.TopicInventory && s.Attrs[attrGroup] == events.GroupInventory

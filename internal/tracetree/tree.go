@@ -51,8 +51,9 @@ type Node struct {
 	Partition string
 	Offset    string
 	Group     string
-	Attempts  int64
-	Queue     time.Duration // from the end of the sending until the work began
+	Attempts  int64         // tries until now, those before a wait included
+	Retry     string        // why it is processed again: delay, redrive, parked; empty: it is not
+	Queue     time.Duration // from the end of the sending, or from when it was due, until the work began
 	Linked    bool          // joined by a link or by the order id, not by its parent
 	Span      *span.Span    // nil for a node that is no span
 }
@@ -123,8 +124,10 @@ func Build(orderID string, spans []span.Span, o Options) *Tree {
 func parentOf(s *span.Span, nodes map[string]*Node) *Node {
 	// A send span's place is below the message that it sends, also where it has a
 	// parent of its own. One span sends a whole batch: what is true of one message
-	// stands on the link to it.
-	if kindOf(s) == Send {
+	// stands on the link to it. What a processing sends on, as into a retry topic, stays
+	// below that processing.
+	sentOn := nodes[s.ParentID] != nil && nodes[s.ParentID].Kind == Process
+	if kindOf(s) == Send && !sentOn {
 		if target, link := linkTarget(s, nodes); target != nil {
 			n := nodes[s.SpanID]
 			n.Partition, n.Offset = cmp.Or(link.Attrs[attrPartition], n.Partition), cmp.Or(link.Attrs[attrOffset], n.Offset)
@@ -212,7 +215,9 @@ func addWaits(create *Node) {
 	acknowledged := sent.Start.Add(sent.Duration)
 	for _, child := range create.Children {
 		if child.Kind == Process {
-			child.Queue = max(0, child.Start.Sub(acknowledged))
+			if child.Retry == "" {
+				child.Queue = max(0, child.Start.Sub(acknowledged))
+			}
 			child.Notes = append([]string{"in queue " + Duration(child.Queue)}, child.Notes...)
 			if sent.Offset == "" && child.Offset != "" {
 				sent.Partition, sent.Offset = child.Partition, child.Offset
@@ -231,7 +236,7 @@ func noteRepeats(children []*Node) {
 	for _, n := range children {
 		d := delivery{n.Topic, n.Partition, n.Offset, n.Group}
 		if n.Kind == Process && n.Offset != "" {
-			if seen[d] {
+			if seen[d] && n.Retry == "" {
 				n.Notes = append(n.Notes, "delivered again")
 			}
 			seen[d] = true

@@ -111,6 +111,38 @@ func TestBuild_FailuresAndRepeats(t *testing.T) {
 	}
 }
 
+// A message on its long way: tries, a wait, tries, the dead letter topic, a redrive. And
+// another of its key that waits behind it.
+func TestBuild_RetriesAndRedrive(t *testing.T) {
+	t.Parallel()
+	var s story
+	s.add("post", "", "order", "POST /orders", 0, 9, attrStatus, "201", attrMethod, "POST").Kind = span.Server
+	s.add("create", "post", "order", "create orders", 3, 3.1, messaging("create", "orders")...)
+	sent := s.add("send", "", "order", "send orders", 10, 20, messaging("send", "orders")...)
+	sent.TraceID, sent.Links = "t2", []span.Link{{TraceID: "t1", SpanID: "create", Attrs: map[string]string{attrPartition: "2", attrOffset: "17"}}}
+	process := func(id string, from, to float64, more ...string) *span.Span {
+		return s.add(id, "create", "inventory", "process orders", from, to, append(messaging("process", "orders",
+			attrGroup, "inventory-service", attrPartition, "2", attrOffset, "17", attrQueue, "3"), more...)...)
+	}
+	fails := func(sp *span.Span) { sp.Failed, sp.Message = true, "disk on fire" }
+	fails(process("i1", 36, 1500, attrAttempts, "3", attrOutcome, "delayed"))
+	again := s.add("again", "i1", "inventory", "send orders-retry-inventory-service", 1501, 1505,
+		messaging("send", "orders-retry-inventory-service", attrPartition, "1", attrOffset, "5")...)
+	again.Links = []span.Link{{TraceID: "t1", SpanID: "create"}}
+	if tree := Build("x", s, Options{}); tree.Complete() {
+		t.Error("a message that waits for its next try counts as processed")
+	}
+	fails(process("i2", 6501, 8000, attrAttempts, "6", attrBefore, "3", attrRetry, "delay", attrOutcome, "dead_letter"))
+	s.add("dlq", "i2", "inventory", "send orders-dlq", 8000, 8010, messaging("send", "orders-dlq", attrPartition, "0", attrOffset, "3")...)
+	redriven := process("i3", 60000, 60010, attrAttempts, "7", attrBefore, "6", attrRetry, "redrive", attrOutcome, "ok")
+	redriven.Links = []span.Link{{TraceID: "t1", SpanID: "create"}, {TraceID: "t5", SpanID: "redrive", Attrs: map[string]string{attrRedrive: "0192-7f"}}}
+	parked := messaging("process", "orders", attrGroup, "notification-service", attrPartition, "2", attrOffset, "17")
+	s.add("n1", "create", "notification", "process orders", 40, 41, append(parked, attrAttempts, "0", attrOutcome, "parked")...)
+	s.add("n2", "create", "notification", "process orders", 1050, 1052, append(parked, attrAttempts, "1", attrBefore, "0", attrRetry, "parked", attrOutcome, "ok")...)
+
+	golden(t, "retries.txt", Render(Build("x", s, Options{}), terminal.Plain(nil)))
+}
+
 // With links only, each processing is a trace of its own and still finds its place.
 func TestBuild_LinksOnly(t *testing.T) {
 	t.Parallel()
