@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/group"
+	"millrace/broker/internal/statelog"
 )
 
 // Versions that we write: those of Kafka 4.3. All older ones are read.
@@ -85,18 +86,36 @@ type loading struct {
 	groups           map[string]*loaded
 	records, unknown int
 	found, offsets   int // that were brought to life
+
+	producer *statelog.Producer        // whose transaction the record belongs to that is looked at
+	open     map[int64]map[string]bool // groups with offsets of a producer's transaction
+	order    uint64                    // of the last offset
+}
+
+func newLoading(r rules, partition int32) *loading {
+	return &loading{rules: r, partition: partition, groups: map[string]*loaded{}, open: map[int64]map[string]bool{}}
+}
+
+// end ends a producer's transaction.
+func (l *loading) end(producer int64, commit bool) {
+	for id := range l.open[producer] {
+		g := l.group(id)
+		g.pending.End(producer, commit, g.offsets)
+	}
+	delete(l.open, producer)
 }
 
 type loaded struct {
 	metadata *group.Metadata
 	modern   map[string]group.Record // by key
 	offsets  map[group.TopicPartition]group.Offset
+	pending  group.PendingOffsets
 }
 
 func (l *loading) group(id string) *loaded {
 	g := l.groups[id]
 	if g == nil {
-		g = &loaded{offsets: map[group.TopicPartition]group.Offset{}}
+		g = &loaded{offsets: map[group.TopicPartition]group.Offset{}, pending: group.PendingOffsets{}}
 		l.groups[id] = g
 	}
 	return g
@@ -131,6 +150,7 @@ func (l *loading) addOffset(r Record) error {
 	g, tp := l.group(k.Group), group.TopicPartition{Topic: k.Topic, Partition: k.Partition}
 	if r.Value == nil {
 		delete(g.offsets, tp)
+		g.pending.Forget(tp)
 		return nil
 	}
 	v := kmsg.NewOffsetCommitValue()
@@ -141,10 +161,20 @@ func (l *loading) addOffset(r Record) error {
 	if err := v.ReadFrom(r.Value); err != nil {
 		return fmt.Errorf("record %d: offset of group %q: %w", l.records, k.Group, err)
 	}
-	g.offsets[tp] = group.Offset{
-		Offset: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, TopicID: v.TopicID,
+	l.order++
+	o := group.Offset{
+		Order: l.order, Offset: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, TopicID: v.TopicID,
 		Committed: fromMillis(v.CommitTimestamp), Expires: fromMillis(v.ExpireTimestamp),
 	}
+	if l.producer == nil {
+		g.offsets[tp] = o
+		return nil
+	}
+	g.pending.Add(l.producer.ID, tp, o)
+	if l.open[l.producer.ID] == nil {
+		l.open[l.producer.ID] = map[string]bool{}
+	}
+	l.open[l.producer.ID][k.Group] = true
 	return nil
 }
 

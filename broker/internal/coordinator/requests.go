@@ -115,6 +115,37 @@ func (c *Coordinator) Commit(ctx context.Context, groupID string, in group.Commi
 	return r
 }
 
+// CommitTxn handles a TxnOffsetCommit request and returns when the offsets are durable. They
+// count once the transaction is committed.
+func (c *Coordinator) CommitTxn(ctx context.Context, groupID string, in group.Commit) group.CommitReply {
+	if groupID == "" {
+		return group.CommitReply{Err: kerr.InvalidGroupID}
+	}
+	return c.Commit(ctx, groupID, in)
+}
+
+// EndTxn writes the marker of a producer's transaction to a partition of __consumer_offsets, and
+// returns when it is durable and the offsets are committed, or forgotten, in all groups.
+func (c *Coordinator) EndTxn(ctx context.Context, partition int32, p statelog.Producer, m statelog.Marker) *kerr.Error {
+	ended := make(chan *kerr.Error, 1)
+	err := c.rt.Write(partition, statelog.Batch{Producer: &p, Marker: &m}, func(err *kerr.Error) {
+		if err == nil {
+			err = c.rt.EachIn(partition, func(e *entry) { e.Step(group.EndTxn{ProducerID: p.ID, Commit: m.Commit}) })
+		}
+		ended <- err
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	case <-c.rt.Context().Done():
+	}
+	return kerr.CoordinatorNotAvailable
+}
+
 // Fetch handles an OffsetFetch request for one group.
 func (c *Coordinator) Fetch(ctx context.Context, groupID string, in group.Fetch) group.FetchReply {
 	r, err := call[group.FetchReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })

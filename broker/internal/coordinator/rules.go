@@ -33,6 +33,9 @@ func (r rules) carryOut(e *entry, effects group.Effects) {
 			for i, record := range effect.Records {
 				b.Records[i] = encode(e.ID, record)
 			}
+			if p := effect.Producer; p != nil {
+				b.Producer = &statelog.Producer{ID: p.ID, Epoch: p.Epoch, Guard: p.Guard}
+			}
 			e.Write(effect.Seq, b)
 		case group.Event:
 			r.c.events.Group(e.ID, effect)
@@ -56,11 +59,16 @@ func (rules) Written(seq uint64, err *kerr.Error) group.Input {
 
 // Load implements statelog.Rules.
 func (r rules) Load(partition int32) statelog.Loader[*group.Group, group.Input] {
-	return &loading{rules: r, partition: partition, groups: map[string]*loaded{}}
+	return newLoading(r, partition)
 }
 
 // Add implements statelog.Loader.
 func (l *loading) Add(b statelog.Batch) error {
+	if b.Marker != nil {
+		l.end(b.Producer.ID, b.Marker.Commit)
+		return nil
+	}
+	l.producer = b.Producer
 	for _, r := range b.Records {
 		if err := l.add(r); err != nil {
 			return err
@@ -73,7 +81,7 @@ func (l *loading) Add(b statelog.Batch) error {
 func (l *loading) Restore(enter func(id string, g *group.Group, begin func(e *entry))) {
 	for id, loaded := range l.groups {
 		kind, records, modern := loaded.modernGroup()
-		if loaded.metadata == nil && !modern && len(loaded.offsets) == 0 {
+		if loaded.metadata == nil && !modern && len(loaded.offsets) == 0 && len(loaded.pending) == 0 {
 			continue // all tombstones
 		}
 		l.found++
@@ -85,6 +93,7 @@ func (l *loading) Restore(enter func(id string, g *group.Group, begin func(e *en
 		} else {
 			g, effects = group.Restore(id, &cfg.Group, time.Now(), loaded.metadata, loaded.offsets)
 		}
+		g.RestorePending(loaded.pending, l.order)
 		enter(id, g, func(e *entry) { l.rules.carryOut(e, effects) })
 	}
 }

@@ -24,6 +24,8 @@ type Reply struct {
 type Persist struct {
 	Seq     uint64
 	Records []Record
+	// Producer is set for offsets that belong to its transaction.
+	Producer *Producer
 }
 
 // Event tells what happened, for logs and metrics. Nothing depends on it.
@@ -127,6 +129,7 @@ type FetchReply struct {
 // FetchedOffset is a committed offset; Offset is -1 where there is none.
 type FetchedOffset struct {
 	TopicPartition
+	Err         *kerr.Error // UNSTABLE_OFFSET_COMMIT while a transaction has another
 	TopicID     [16]byte
 	Offset      int64
 	LeaderEpoch int32
@@ -188,6 +191,7 @@ type Offset struct {
 	TopicID     [16]byte
 	Committed   time.Time
 	Expires     time.Time // zero: by the group's retention
+	Order       uint64    // rises with each commit to the group; not on disk, where the order of records says it
 }
 
 func (Metadata) record()          {}

@@ -43,6 +43,9 @@ type Group struct {
 	offsets map[TopicPartition]Offset
 	writing map[TopicPartition]int // commits under way, by partition
 
+	uncommitted PendingOffsets
+	order       uint64 // of the last offset that was committed, in a transaction or not
+
 	joinTimer joinTimer
 	syncTimer time.Time // when members that have not synced are dropped
 	next      time.Time // no timer is due before; zero: none runs
@@ -80,7 +83,7 @@ func New(id string, cfg *Config, now time.Time) *Group {
 	return &Group{
 		id: id, cfg: cfg, cluster: nowhere{}, state: Empty, stateSince: now, now: now,
 		byID: map[string]*member{}, static: map[string]*member{}, pending: map[string]time.Time{},
-		offered: map[string]int{}, offsets: map[TopicPartition]Offset{}, writing: map[TopicPartition]int{},
+		offered: map[string]int{}, offsets: map[TopicPartition]Offset{}, writing: map[TopicPartition]int{}, uncommitted: PendingOffsets{},
 	}
 }
 
@@ -136,6 +139,8 @@ func (g *Group) handle(in Input) {
 		g.routeLeave(in)
 	case Commit:
 		g.onCommit(in)
+	case EndTxn:
+		g.onEndTxn(in)
 	case Fetch:
 		g.onFetch(in)
 	case DeleteOffsets:
@@ -224,10 +229,15 @@ func (g *Group) become(s State) {
 // persist asks for records to be written and calls done when they are durable or
 // cannot be.
 func (g *Group) persist(records []Record, done func(err *kerr.Error)) {
+	g.persistFor(nil, records, done)
+}
+
+// persistFor is persist for records that count once the producer's transaction is committed.
+func (g *Group) persistFor(p *Producer, records []Record, done func(err *kerr.Error)) {
 	g.seq++
 	g.known = true
 	g.writes = append(g.writes, write{g.seq, []func(*kerr.Error){done}})
-	g.out = append(g.out, Persist{g.seq, records})
+	g.out = append(g.out, Persist{g.seq, records, p})
 }
 
 // afterWrites calls f when all that is under way is durable: at once if nothing is.

@@ -134,6 +134,9 @@ type Commit struct {
 	// Retention, if positive, ends these offsets after that time, whatever happens.
 	// Only requests of versions 2 to 4 can ask for it (KIP-211).
 	Retention time.Duration
+	// Txn is set for a TxnOffsetCommit request: the producer whose transaction the offsets
+	// belong to.
+	Txn *Producer
 	// KnowsGroupNotFound: the client expects GROUP_ID_NOT_FOUND (version 9 and later),
 	// older ones get ILLEGAL_GENERATION.
 	KnowsGroupNotFound bool
@@ -157,7 +160,8 @@ type Fetch struct {
 
 	All        bool             // all there are
 	Partitions []TopicPartition // these, if not all
-	// Stable waits for commits that are being written (KIP-447).
+	// Stable waits for commits that are being written, and refuses offsets that an open
+	// transaction may change (KIP-447).
 	Stable bool
 }
 

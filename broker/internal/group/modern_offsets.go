@@ -13,6 +13,9 @@ func (g *Group) checkModernCommit(in Commit) (all *kerr.Error, each func(CommitO
 	if in.Generation < 0 && len(g.modern.members) == 0 {
 		return nil, nil
 	}
+	if in.Txn != nil && in.Generation < 0 && in.MemberID == "" && in.InstanceID == "" {
+		return nil, nil // older producers do not say who has read
+	}
 	member := g.modern.member(in.MemberID)
 	switch {
 	case member == nil:
@@ -22,7 +25,7 @@ func (g *Group) checkModernCommit(in Commit) (all *kerr.Error, each func(CommitO
 			return kerr.IllegalGeneration, nil
 		}
 		return nil, nil
-	case !in.KnowsGroupNotFound: // before version 9
+	case !in.KnowsGroupNotFound && in.Txn == nil: // before version 9
 		return kerr.UnsupportedVersion, nil
 	case in.Generation == member.cur.Epoch:
 		return nil, nil

@@ -15,8 +15,8 @@ func (g *Group) onCommit(in Commit) {
 		g.reply(in.Ref, CommitReply{Err: err})
 		return
 	}
-	// A commit shows that the member is alive.
-	if m := g.byID[in.MemberID]; m != nil && (g.state == Stable || g.state == PreparingRebalance) {
+	// A commit shows that the member is alive; one in a transaction comes from a producer.
+	if m := g.byID[in.MemberID]; m != nil && in.Txn == nil && (g.state == Stable || g.state == PreparingRebalance) {
 		g.keepAlive(m)
 	}
 	r := CommitReply{Offsets: make([]*kerr.Error, len(in.Offsets))}
@@ -27,30 +27,42 @@ func (g *Group) onCommit(in Commit) {
 			continue
 		}
 		if stale != nil {
-			if r.Offsets[i] = stale(o); r.Offsets[i] != nil {
+			if r.Offsets[i] = stale(o); r.Offsets[i] != nil && in.Txn != nil {
+				// All or nothing.
+				g.reply(in.Ref, CommitReply{Err: txnError(r.Offsets[i])})
+				return
+			}
+			if r.Offsets[i] != nil {
 				continue
 			}
 		}
+		g.order++
 		rec := OffsetRecord{o.TopicPartition, Offset{
-			Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: o.Metadata, TopicID: o.TopicID, Committed: g.now,
+			Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: o.Metadata, TopicID: o.TopicID, Committed: g.now, Order: g.order,
 		}}
 		if in.Retention > 0 {
 			rec.Expires = g.now.Add(in.Retention)
 		}
 		records = append(records, rec)
-		g.writing[o.TopicPartition]++
 	}
 	if len(records) == 0 {
 		g.reply(in.Ref, r)
 		return
 	}
-	g.persist(records, func(err *kerr.Error) {
+	for _, rec := range records {
+		g.writing[rec.(OffsetRecord).TopicPartition]++
+	}
+	g.persistFor(in.Txn, records, func(err *kerr.Error) {
 		for _, rec := range records {
 			o := rec.(OffsetRecord)
 			if g.writing[o.TopicPartition]--; g.writing[o.TopicPartition] == 0 {
 				delete(g.writing, o.TopicPartition)
 			}
-			if err == nil {
+			switch {
+			case err != nil:
+			case in.Txn != nil:
+				g.uncommitted.Add(in.Txn.ID, o.TopicPartition, o.Offset)
+			default:
 				g.offsets[o.TopicPartition] = o.Offset
 			}
 		}
@@ -58,7 +70,9 @@ func (g *Group) onCommit(in Commit) {
 			g.reply(in.Ref, CommitReply{Err: err})
 			return
 		}
-		g.event(Event{Kind: OffsetsCommitted, Count: len(records)})
+		if in.Txn == nil {
+			g.event(Event{Kind: OffsetsCommitted, Count: len(records)})
+		}
 		g.reply(in.Ref, r)
 	})
 }
@@ -71,7 +85,13 @@ func (g *Group) checkCommit(in Commit) (all *kerr.Error, each func(CommitOffset)
 	case g.deleting || g.state == Dead:
 		return kerr.CoordinatorNotAvailable, nil
 	case g.modern != nil:
-		return g.checkModernCommit(in)
+		all, each = g.checkModernCommit(in)
+		if in.Txn != nil {
+			all = txnError(all)
+		}
+		return all, each
+	case in.Txn != nil:
+		return g.checkTxnCommit(in), nil
 	}
 	return g.checkClassicCommit(in), nil
 }
@@ -108,10 +128,13 @@ func tooLong(s string, limit int) bool {
 
 func (g *Group) onFetch(in Fetch) {
 	if in.Stable {
-		in.Stable = false
-		g.afterWrites(func(*kerr.Error) { g.onFetch(in) })
+		g.afterWrites(func(*kerr.Error) { g.fetch(in) })
 		return
 	}
+	g.fetch(in)
+}
+
+func (g *Group) fetch(in Fetch) {
 	if g.modern != nil {
 		if err := g.checkModernFetch(in); err != nil {
 			g.reply(in.Ref, FetchReply{Err: err})
@@ -125,7 +148,9 @@ func (g *Group) onFetch(in Fetch) {
 	r := FetchReply{Offsets: make([]FetchedOffset, len(tps))}
 	for i, tp := range tps {
 		f := FetchedOffset{TopicPartition: tp, Offset: -1, LeaderEpoch: -1}
-		if o, ok := g.offsets[tp]; ok {
+		if in.Stable && g.uncommitted.Has(tp) {
+			f.Err = kerr.UnstableOffsetCommit
+		} else if o, ok := g.offsets[tp]; ok {
 			f.Offset, f.LeaderEpoch, f.Metadata, f.TopicID = o.Offset, o.LeaderEpoch, o.Metadata, o.TopicID
 		}
 		r.Offsets[i] = f
@@ -146,6 +171,9 @@ func compare(a, b TopicPartition) int {
 // that need a tombstone to be gone.
 func (g *Group) stored() []TopicPartition {
 	tps := slices.AppendSeq(g.committed(), maps.Keys(g.writing))
+	for _, offsets := range g.uncommitted {
+		tps = slices.AppendSeq(tps, maps.Keys(offsets))
+	}
 	slices.SortFunc(tps, compare)
 	return slices.Compact(tps)
 }
@@ -165,6 +193,7 @@ func (g *Group) bury(tps []TopicPartition, andGroup bool, done func(err *kerr.Er
 		if err == nil {
 			for _, tp := range tps {
 				delete(g.offsets, tp)
+				g.uncommitted.Forget(tp)
 			}
 		}
 		if andGroup {
@@ -269,7 +298,7 @@ func (g *Group) onExpire() {
 			}
 		}
 	}
-	all := len(old) == len(g.offsets) && len(g.writing) == 0
+	all := len(old) == len(g.offsets) && len(g.writing) == 0 && len(g.uncommitted) == 0
 	gone := all && g.state == Empty && len(g.pending) == 0
 	if len(old) == 0 && !gone {
 		return
@@ -287,7 +316,7 @@ func (g *Group) expires() bool {
 }
 
 func (g *Group) expired(tp TopicPartition, o Offset) bool {
-	if g.writing[tp] > 0 || g.state != Empty && g.reads(tp.Topic) {
+	if g.writing[tp] > 0 || g.uncommitted.Has(tp) || g.state != Empty && g.reads(tp.Topic) {
 		return false
 	}
 	if !o.Expires.IsZero() {

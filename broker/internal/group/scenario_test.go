@@ -233,6 +233,10 @@ func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[str
 		if v, ok := opts["retention"]; ok {
 			in.Retention = duration(v)
 		}
+		if v, ok := opts["txn"]; ok {
+			id, _ := strconv.Atoi(v)
+			in.Txn = &Producer{ID: int64(id)}
+		}
 		for _, a := range args[1:] {
 			where, n, _ := strings.Cut(a, "=")
 			off, _ := strconv.ParseInt(n, 10, 64)
@@ -247,6 +251,11 @@ func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[str
 		}
 		in.Ref = s.call(&client{name: "fetch"}, "fetch")
 		s.step(in)
+	case "end-txn": // the marker of a producer's transaction
+		id, _ := strconv.Atoi(args[0])
+		end := EndTxn{ProducerID: int64(id), Commit: args[1] == "commit"}
+		s.disk = append(s.disk, txnMarker{end})
+		s.step(end)
 	case "delete-offsets":
 		in := DeleteOffsets{Ref: s.call(&client{name: "delete-offsets"}, "delete-offsets")}
 		for _, a := range args {
@@ -270,7 +279,7 @@ func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[str
 				s.step(Persisted{p.Seq, kerr.NotCoordinator})
 				continue
 			}
-			s.disk = append(s.disk, p.Records...)
+			s.disk = append(s.disk, onDisk(p)...)
 			s.step(Persisted{p.Seq, nil})
 		}
 	case "crash": // the broker's process: what is on disk comes back
@@ -399,7 +408,7 @@ func (s *scenario) do(effects Effects) {
 				s.held = append(s.held, e)
 				continue
 			}
-			s.disk = append(s.disk, e.Records...)
+			s.disk = append(s.disk, onDisk(e)...)
 			s.step(Persisted{e.Seq, nil})
 		case Reply:
 			s.answered(s.refs[e.Ref], e.Body)
@@ -473,6 +482,10 @@ func (s *scenario) answered(c *call, body any) {
 	case FetchReply:
 		var out []string
 		for _, o := range r.Offsets {
+			if o.Err != nil {
+				out = append(out, fmt.Sprintf("%s %s", o.TopicPartition, o.Err.Message))
+				continue
+			}
 			out = append(out, fmt.Sprintf("%s=%d", o.TopicPartition, o.Offset))
 		}
 		s.printf("fetch: [%s]", strings.Join(out, " "))
@@ -491,28 +504,58 @@ func (s *scenario) answered(c *call, body any) {
 func (s *scenario) crash() {
 	var md *Metadata
 	offsets := map[TopicPartition]Offset{}
-	for _, r := range s.disk {
+	pending := PendingOffsets{}
+	for i, r := range s.disk {
 		switch r := r.(type) {
 		case Metadata:
 			md = &r
 		case MetadataTombstone:
 			md = nil
 		case OffsetRecord:
+			r.Order = uint64(i)
 			offsets[r.TopicPartition] = r.Offset
 		case OffsetTombstone:
 			delete(offsets, r.TopicPartition)
+			pending.Forget(r.TopicPartition)
+		case txnOffset:
+			r.Order = uint64(i)
+			pending.Add(r.producer, r.TopicPartition, r.Offset)
+		case txnMarker:
+			pending.End(r.ProducerID, r.Commit, offsets)
 		}
 	}
 	s.held, s.holding = nil, false
-	if md == nil && len(offsets) == 0 {
+	if md == nil && len(offsets) == 0 && len(pending) == 0 {
 		s.g = New("g", &s.cfg, s.now)
 		s.printf("nothing is left")
 		return
 	}
 	g, effects := Restore("g", &s.cfg, s.now, md, offsets)
+	g.RestorePending(pending, uint64(len(s.disk)))
 	s.g = g
 	s.do(effects)
 	s.describe()
+}
+
+// txnOffset and txnMarker are what lies on disk of transactions.
+type txnOffset struct {
+	OffsetRecord
+	producer int64
+}
+
+type txnMarker struct{ EndTxn }
+
+func (txnMarker) record() {}
+
+func onDisk(p Persist) []Record {
+	if p.Producer == nil {
+		return p.Records
+	}
+	out := make([]Record, len(p.Records))
+	for i, r := range p.Records {
+		out[i] = txnOffset{r.(OffsetRecord), p.Producer.ID}
+	}
+	return out
 }
 
 func (s *scenario) describe() {
@@ -537,6 +580,10 @@ func record(r Record) string {
 		return fmt.Sprintf("offset %s=%d", r.TopicPartition, r.Offset.Offset)
 	case OffsetTombstone:
 		return fmt.Sprintf("offset %s tombstone", r.TopicPartition)
+	case txnOffset:
+		return fmt.Sprintf("offset %s=%d in the transaction of %d", r.TopicPartition, r.Offset.Offset, r.producer)
+	case txnMarker:
+		return fmt.Sprintf("marker of %d commit=%t", r.ProducerID, r.Commit)
 	}
 	return "?"
 }

@@ -126,7 +126,7 @@ func allOffsets(image *cluster.Image, byID bool, offsets []group.FetchedOffset) 
 			continue
 		}
 		p := committedOffset(image, o)
-		if p.Offset < 0 {
+		if p.Offset < 0 && p.ErrorCode == 0 {
 			continue
 		}
 		if n := len(topics); n == 0 || topics[n-1].Topic != o.Topic {
@@ -141,6 +141,11 @@ func allOffsets(image *cluster.Image, byID bool, offsets []group.FetchedOffset) 
 // committedOffset is the answer for a partition. An offset that was committed for an
 // earlier topic of the same name does not count.
 func committedOffset(image *cluster.Image, o group.FetchedOffset) kmsg.OffsetFetchResponseGroupTopicPartition {
+	if o.Err != nil {
+		p := noOffset(o.Partition)
+		p.ErrorCode = o.Err.Code
+		return p
+	}
 	if t := image.Topic(o.Topic); t != nil && o.TopicID != ([16]byte{}) && cluster.TopicID(o.TopicID) != t.ID {
 		return noOffset(o.Partition)
 	}
