@@ -22,6 +22,19 @@ func TestCompose(t *testing.T) {
 	t.Run("containers are healthy and shut in", s.shutIn)
 	t.Run("the broker answers the host at both ports", s.brokerAtBothPorts)
 	t.Run("an order is confirmed and mailed", s.orderIsConfirmedAndMailed)
+	t.Run("what stands beside the shop can be asked for", s.observabilityIsAside)
+}
+
+// observabilityIsAside checks that Compose takes the profile: its images are not pulled here, and none of it runs unasked.
+func (s *stack) observabilityIsAside(t *testing.T) {
+	if out, err := s.compose(time.Minute, "--profile", "observability", "config", "--quiet"); err != nil {
+		t.Errorf("docker compose --profile observability config: %v\n%s", err, out)
+	}
+	for service := range s.containers(t) {
+		if service == "prometheus" || service == "grafana" || service == "jaeger" {
+			t.Errorf("%s runs, and nobody has asked for it", service)
+		}
+	}
 }
 
 // shutIn looks at every container: healthy or ended well, not root, a root file system that cannot
