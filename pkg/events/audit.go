@@ -211,7 +211,7 @@ func DecodeAudit(payload []byte) (Audit, error) {
 		Group: form.Group, MessageID: form.MessageID, RedriveID: form.RedriveID, Replaces: form.Replaces, Edited: form.Edited,
 		TargetTopic: form.TargetTopic, TargetPartition: orZero(form.TargetPartition), TargetEnd: orZero(form.TargetEnd), TargetOffset: orZero(form.TargetOffset),
 	}
-	if form.Message != nil {
+	if form.Action == AuditEdit && form.Message != nil {
 		if a.Message, err = fromText(typeAudit, "message", *form.Message, form.MessageEncoding); err != nil {
 			return Audit{}, err
 		}

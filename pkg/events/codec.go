@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -80,7 +81,8 @@ func decode[E Event](payload []byte) (Event, error) {
 func readError(event Type, err error) error {
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) && wrongType.Field != "" {
-		return &FieldError{Event: event, Field: wrongType.Field, Value: wrongType.Value, Rule: "must be " + describe(wrongType.Type)}
+		// The forms embed a type called plain, which no reader of the JSON knows of.
+		return &FieldError{Event: event, Field: strings.TrimPrefix(wrongType.Field, "plain."), Value: wrongType.Value, Rule: "must be " + describe(wrongType.Type)}
 	}
 	return &SyntaxError{Err: err}
 }

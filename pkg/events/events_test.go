@@ -122,7 +122,7 @@ func TestDecode_NamesWhatIsWrong(t *testing.T) {
 		{order(`[{"product_id":"p","quantity":1}]`, `[]`), &field, "items must hold at least one"},
 		{order(`[{"product_id":"p","quantity":1}]`, `{}`), &field, "items must be an array"},
 		{order(`"quantity":1`, `"quantity":0`), &field, "items[0].quantity must be 1 or more, is 0"},
-		{order(`"quantity":1`, `"quantity":1.5`), &field, "quantity must be a whole number"},
+		{order(`"quantity":1`, `"quantity":1.5`), &field, "field items.quantity must be a whole number"},
 		{order(`"quantity":1`, `"quantity":2000000000`), &field, "items[0].quantity must be 1000000000 or less"},
 		{order(`"product_id":"p"`, `"product_id":""`), &field, "items[0].product_id must not be empty"},
 		{order(`1.50`, `1.505`), &field, "total must be an amount"},
