@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"millrace/pkg/events"
 	"millrace/pkg/service"
 	"millrace/pkg/telemetry"
+	"millrace/pkg/wrongway"
 )
 
 type redriveFlags struct {
@@ -28,8 +30,8 @@ type redriveFlags struct {
 	rate, wrongWay                       string
 }
 
-// wrongWayShared is the one value of --wrong-way.
-const wrongWayShared = "shared-topic"
+// wrongWays are the values of --wrong-way: what it does, and its name among the others.
+var wrongWays = []string{"shared-topic", wrongway.SharedRedrive}
 
 func newDLQRedrive(p *program, common *dlqFlags) *cobra.Command {
 	var f redriveFlags
@@ -58,7 +60,7 @@ that a letter was refused or failed; the others were sent.`,
 	flags.BoolVar(&f.yes, "yes", false, "do not ask before more than one letter is sent")
 	flags.BoolVar(&f.createTopic, "create-topic", false, "make the retry topic if there is none, with as many partitions as the original topic")
 	flags.StringVar(&f.rate, "rate", "", "at most so many letters, as 20/s or 100/m (default: no limit)")
-	flags.StringVar(&f.wrongWay, "wrong-way", "", "to watch it fail: shared-topic sends to the topic that all groups read; needs FAULTS_ENABLED=true")
+	flags.StringVar(&f.wrongWay, "wrong-way", "", "to watch it fail: shared-topic (or shared-redrive) sends to the topic that all groups read; needs FAULTS_ENABLED=true")
 	output := addOutputFlag(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		options, err := f.options(args, filters)
@@ -154,8 +156,8 @@ func parseRate(text string) (perSecond float64, err error) {
 
 // wrongWay is --wrong-way.
 func (p *program) wrongWay(name string, faults service.FaultConfig, o dlq.RedriveOptions) (dlq.RedriveOptions, error) {
-	if name != wrongWayShared {
-		return o, &usageError{fmt.Errorf("--wrong-way %q: there is %s", name, wrongWayShared)}
+	if !slices.Contains(wrongWays, name) {
+		return o, &usageError{fmt.Errorf("--wrong-way %q: there is %s", name, strings.Join(wrongWays, ", also called "))}
 	}
 	if !faults.Allowed {
 		return o, &usageError{&hinted{err: errors.New("--wrong-way is refused: FAULTS_ENABLED is not true"), hint: "It does harm on purpose. To watch that: FAULTS_ENABLED=true millrace dlq redrive … --wrong-way " + name}}

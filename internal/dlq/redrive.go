@@ -234,7 +234,7 @@ func (r *redrive) result(i *item, outcome Outcome, err error) {
 func (r *redrive) work(ctx context.Context, letters []*Letter) error {
 	items := make([]*item, len(letters))
 	for n, l := range letters {
-		items[n] = &item{letter: l, state: r.ledger.State(l.ID, l.Timestamp)}
+		items[n] = &item{letter: l, state: r.ledger.State(l.ID, l.Timestamp), group: l.Dead.Group}
 	}
 	if err := r.settle(ctx, items); err != nil {
 		return r.failAll(items, err)
@@ -288,10 +288,11 @@ func outcomeOf(err error) Outcome {
 
 // prepare makes the message of an item.
 func (r *redrive) prepare(ctx context.Context, i *item) error {
-	var err error
-	if i.group, err = judge(i.letter, i.state, r.Group, r.Again); err != nil {
+	group, err := judge(i.letter, i.state, r.Group, r.Again)
+	if err != nil {
 		return err
 	}
+	i.group = group
 	if i.to, err = r.target(ctx, i); err != nil {
 		return err
 	}

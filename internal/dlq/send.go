@@ -128,12 +128,29 @@ func (r *redrive) intend(ctx context.Context, items []*item) error {
 	for _, i := range working(items) {
 		now := r.ledger.State(i.letter.ID, i.letter.Timestamp)
 		if now.Status == Redriving && now.Redrive.ID == i.id {
+			if now.Edit != i.state.Edit { // between our look and our intent
+				r.giveBack(ctx, i, "it was edited meanwhile, by "+now.Who)
+			}
 			continue
 		}
 		reason := fmt.Sprintf("somebody was faster: %s has it as %s since %s; nothing was sent from here", now.Who, now.Status, now.When.Format(time.RFC3339))
 		r.result(i, Refused, &RefusedError{Letter: i.letter.ID, Reason: reason, Hint: "See what was done: millrace dlq show " + i.letter.ID.String()})
 	}
 	return nil
+}
+
+// giveBack makes a letter open again whose message was not sent.
+func (r *redrive) giveBack(ctx context.Context, i *item, reason string) {
+	i.audit.Action, i.audit.Reason = events.AuditRedriveFailed, Shorten(reason, events.MaxAuditText-10)
+	written, err := r.write(ctx, []events.Audit{i.audit})
+	if err == nil {
+		err = written[0].err
+	}
+	if err != nil {
+		r.result(i, Failed, fmt.Errorf("nothing was sent: %s; the letter is left as %s: %w", reason, Redriving, err))
+		return
+	}
+	r.result(i, Failed, errors.New("nothing was sent: "+reason+"; run it again"))
 }
 
 // mark writes what became of the messages.

@@ -1,0 +1,4 @@
+package dlq
+
+// Hostile is for the tests with a broker.
+func Hostile() map[string]string { return hostile() }
