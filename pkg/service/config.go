@@ -19,6 +19,10 @@ import (
 type Config struct {
 	// DrainTimeout is how long what is in hand may take once the service is told to stop.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT" envDefault:"10s"`
+	// ShutdownDelay is how long a service that is told to stop still answers new requests,
+	// while /readyz says 503, so that whoever sends them can turn to another instance. It
+	// comes before DrainTimeout; consumers stop at once.
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
 	// InboxKeep is how long the ids of processed messages are kept. It has to be
 	// longer than the topics keep their messages.
 	InboxKeep time.Duration `env:"INBOX_KEEP" envDefault:"192h"`
@@ -47,6 +51,9 @@ type Config struct {
 func (c Config) Validate() error {
 	if c.DrainTimeout <= 0 || c.DrainTimeout > time.Minute {
 		return Invalid("DRAIN_TIMEOUT", c.DrainTimeout, "a duration above 0 and up to 1m, as 10s")
+	}
+	if c.ShutdownDelay < 0 || c.ShutdownDelay > time.Minute {
+		return Invalid("SHUTDOWN_DELAY", c.ShutdownDelay, "a duration from 0s to 1m, as 5s")
 	}
 	if c.InboxKeep < time.Hour {
 		return Invalid("INBOX_KEEP", c.InboxKeep, "a duration from 1h, longer than the topics keep messages")

@@ -32,6 +32,8 @@ func TestFromEnv_NamesVariableValueAndWhatIsAllowed(t *testing.T) {
 		"WAIT=soon":                 `WAIT is "soon"; allowed is a value of the kind duration, as 10s or 1h30m`,
 		"WAIT=0s":                   `WAIT is "0s"; allowed is more than nothing`,
 		"DRAIN_TIMEOUT=2m":          `DRAIN_TIMEOUT is "2m0s"; allowed is a duration above 0 and up to 1m, as 10s`,
+		"SHUTDOWN_DELAY=-1s":        `SHUTDOWN_DELAY is "-1s"; allowed is a duration from 0s to 1m, as 5s`,
+		"SHUTDOWN_DELAY=61s":        `SHUTDOWN_DELAY is "1m1s"; allowed is a duration from 0s to 1m, as 5s`,
 		"RETRY_DELAYS=5s,soon":      `RETRY_DELAYS is "5s,soon"; allowed is a value of the kind durations separated by commas, as 5s,30s`,
 		"RETRY_DELAYS=5s,48h":       `RETRY_DELAYS holds "48h0m0s", want durations from 10ms to 24h0m0s, as 5s,30s`,
 		"RETRY_MAX_ATTEMPTS=0":      `RETRY_MAX_ATTEMPTS is 0, want 1 to 10`,

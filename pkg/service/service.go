@@ -4,7 +4,8 @@
 //
 //	start   telemetry → listener (/healthz answers from here on) → Postgres →
 //	        migrations → Build → the API answers, components run
-//	stop    ctx ends → intake: HTTP and consumers finish what is in hand →
+//	stop    ctx ends → /readyz says 503; after ShutdownDelay no new requests →
+//	        intake: HTTP and consumers finish what is in hand →
 //	        outflow: relays → publisher, pool, spans
 package service
 
@@ -230,8 +231,10 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		})
 	}
 	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String())
-	start(intake, intakeCtx, Component{Name: "http", Run: func(ctx context.Context) error {
-		return telemetry.Serve(ctx, listener, s.handler(), s.program.Config.DrainTimeout, s.log)
+	httpCtx, stopHTTP := s.outlive(ctx, work)
+	defer stopHTTP()
+	start(intake, intakeCtx, Component{Name: "http", Run: func(context.Context) error {
+		return telemetry.Serve(httpCtx, listener, s.handler(ctx), s.program.Config.DrainTimeout, s.log)
 	}})
 
 	env, release, err := s.build(intakeCtx)
@@ -256,6 +259,23 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		return cmp.Or(context.Cause(work), err, outflow.Wait())
 	}
 	return cmp.Or(intake.Wait(), context.Cause(work))
+}
+
+// outlive returns a context that ends ShutdownDelay after told does, or at once when the
+// work is cut off.
+func (s *server) outlive(told, work context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(work)
+	stop := context.AfterFunc(told, func() {
+		if delay := s.program.Config.ShutdownDelay; delay > 0 {
+			s.log.InfoContext(told, "told to stop, still answering", "for", delay)
+			select {
+			case <-time.After(delay):
+			case <-work.Done():
+			}
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // build waits for the database and makes the parts. release closes what they use.
@@ -331,11 +351,16 @@ func (s *server) releaseTelemetry(ctx context.Context) {
 // requestTimeout bounds a request, so that a database that hangs does not hang its clients.
 const requestTimeout = 10 * time.Second
 
-// errStarting is shown at /readyz while the database is waited for.
-var errStarting = errors.New("waiting for the database")
+// Shown at /readyz while the database is waited for, and from the order to stop on.
+var (
+	errStarting = errors.New("waiting for the database")
+	errStopping = errors.New("shutting down")
+)
 
 // handler serves the endpoints of operation from the start and the API once it is there.
-func (s *server) handler() http.Handler {
+// When told has ended, each answer asks its client to come on another connection, which
+// is how clients that keep theirs learn that they should turn to another instance.
+func (s *server) handler(told context.Context) http.Handler {
 	mux := http.NewServeMux()
 	checks := []telemetry.Check{{Name: "postgres", Ready: func(ctx context.Context) error {
 		b := s.built.Load()
@@ -344,6 +369,9 @@ func (s *server) handler() http.Handler {
 		}
 		return b.pool.Ping(ctx)
 	}}, {Name: "parts", Ready: func(ctx context.Context) error {
+		if told.Err() != nil {
+			return errStopping
+		}
 		b := s.built.Load()
 		if b == nil {
 			return errStarting
@@ -377,5 +405,10 @@ func (s *server) handler() http.Handler {
 			b.api.ServeHTTP(w, r.WithContext(ctx))
 		}
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if told.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
