@@ -25,6 +25,7 @@ import (
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/config"
 	"millrace/broker/internal/coordinator"
+	"millrace/broker/internal/fault"
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/server"
@@ -51,6 +52,9 @@ type Config struct {
 	// StallTimeout is how long a half request, or an answer that nobody takes, is waited
 	// for without a byte moving, until the connection is closed; 0 is half a minute.
 	StallTimeout time.Duration
+	// Faults lets the broker misbehave on purpose, as it is told at /admin/faults. Whoever
+	// reaches HTTP can then lose records of others' and end the process.
+	Faults bool
 	// FS is where the data folder is, for tests inside this module; nil is the operating system.
 	FS vfs.FS
 }
@@ -63,6 +67,7 @@ type Broker struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
+	faults   *fault.Set // nil: none can be set
 	dir      *storage.Dir
 	cluster  *cluster.Controller
 	replicas *replica.Manager
@@ -96,6 +101,9 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 	if ignored := b.settings.Ignored(); len(ignored) > 0 {
 		b.log.Warn("settings without effect in this broker", "settings", ignored)
 	}
+	if cfg.Faults {
+		b.enableFaults()
+	}
 	opened := b    // a return of nil, err has taken b away when the deferred call runs
 	defer func() { //nolint:contextcheck // closing is finished, whatever becomes of ctx
 		if err != nil {
@@ -112,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 		Cluster: b.cluster, Replicas: b.replicas, Groups: b.groups,
 		ClusterID: b.dir.ClusterID(), NodeID: b.settings.NodeID,
 		Log: b.log, Metrics: server.NewMetrics(b.registry),
-		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout,
+		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout, Faults: b.faults,
 	})
 	b.registerMetrics()
 	return b, nil
@@ -140,7 +148,7 @@ func (b *Broker) openData(ctx context.Context) error {
 	}
 	s := b.settings
 	var err error
-	b.dir, err = storage.OpenDir(b.timed(fsys), s.LogDirs[0], storage.DirOptions{
+	b.dir, err = storage.OpenDir(b.timed(b.fillable(fsys)), s.LogDirs[0], storage.DirOptions{
 		NodeID:             s.NodeID,
 		CheckpointInterval: time.Duration(s.LogFlushOffsetCheckpointMs) * time.Millisecond,
 		RetentionInterval:  time.Duration(s.LogRetentionCheckMs) * time.Millisecond,

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"millrace/broker/internal/fault"
 )
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }
@@ -23,6 +25,9 @@ func (b *Broker) webServer() *http.Server {
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	faults := fault.Handler(b.faults)
+	mux.Handle("/admin/faults", faults)
+	mux.Handle("/admin/faults/", faults)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(b.registry, promhttp.HandlerOpts{}))
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 }

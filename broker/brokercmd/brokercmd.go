@@ -22,6 +22,7 @@ type Options struct {
 	Set    []string // --set, repeated: NAME=VALUE, over what the file says
 	File   string   // --config: a properties file
 	HTTP   string   // --http
+	Faults bool     // --faults
 }
 
 // UsageError is returned for options that are wrong, before anything was opened.
@@ -39,6 +40,7 @@ func (o *Options) Register(f *flag.FlagSet) {
 	f.Var((*list)(&o.Set), "set", "a setting by Kafka's name, `NAME=VALUE`; repeat for more")
 	f.StringVar(&o.File, "config", "", "properties `file` with settings by Kafka's names")
 	f.StringVar(&o.HTTP, "http", "", "`address` of /healthz, /readyz and /metrics")
+	f.BoolVar(&o.Faults, "faults", false, "let the broker be made to fail on purpose at /admin/faults of --http; for tests and lessons only")
 }
 
 type list []string
@@ -48,7 +50,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 // Config checks the options and returns what broker.Open takes.
 func (o *Options) Config(log *slog.Logger) (broker.Config, error) {
-	cfg := broker.Config{DataDir: o.Data, HTTP: o.HTTP, Log: log, Settings: map[string]string{}}
+	cfg := broker.Config{DataDir: o.Data, HTTP: o.HTTP, Faults: o.Faults, Log: log, Settings: map[string]string{}}
 	if o.File != "" {
 		text, err := os.ReadFile(o.File)
 		if err != nil {
@@ -74,6 +76,9 @@ func (o *Options) Config(log *slog.Logger) (broker.Config, error) {
 	}
 	if o.Data == "" && cfg.Settings["log.dirs"] == "" && cfg.Settings["log.dir"] == "" {
 		return cfg, &UsageError{fmt.Errorf("no data folder: give --data FOLDER, or log.dirs in the properties file")}
+	}
+	if o.Faults && o.HTTP == "" {
+		return cfg, &UsageError{fmt.Errorf("--faults needs --http: that is where faults are set")}
 	}
 	if err := broker.Validate(cfg); err != nil {
 		return cfg, &UsageError{err}

@@ -50,6 +50,11 @@ func WithDir(dir string) Option { return func(b *Broker) { b.cfg.DataDir = dir }
 // WithHTTP opens the HTTP listener too.
 func WithHTTP() Option { return func(b *Broker) { b.cfg.HTTP = "127.0.0.1:0" } }
 
+// WithFaults opens the HTTP listener, and /admin/faults there.
+func WithFaults() Option {
+	return func(b *Broker) { b.cfg.HTTP, b.cfg.Faults = "127.0.0.1:0", true }
+}
+
 // WithListen adds a listener, as --listen does. Without one there is one on a free port.
 func WithListen(listen string) Option {
 	return func(b *Broker) {

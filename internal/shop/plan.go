@@ -49,7 +49,11 @@ func (s *Shop) plan() error {
 		s.postgres.ready = s.postgresReady
 	}
 	if s.brokers = s.config.Brokers; s.brokers == "" {
-		s.broker = add(&part{name: "broker", drain: brokerTimeout, command: []string{"broker"}, args: func(p *part) []string {
+		command := []string{"broker"}
+		if s.config.Faults {
+			command = append(command, "--faults")
+		}
+		s.broker = add(&part{name: "broker", drain: brokerTimeout, command: command, args: func(p *part) []string {
 			return []string{
 				"--listen", p.address(), "--http", p.ports[1].address(), "--data", s.dir.Path("broker"),
 				// Kafka waits 3 s for more members when a group is new; here all members are known to start at once.

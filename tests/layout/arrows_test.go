@@ -11,9 +11,10 @@ import (
 // a package's own imports it may import too.
 var brokerLayers = map[string][]string{
 	"broker":                      {"broker/internal/server"},
+	"broker/internal/fault":       {},
 	"broker/brokercmd":            {"broker", "broker/internal/config"},
 	"broker/brokertest":           {"broker"},
-	"broker/internal/server":      {"broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/wire"},
+	"broker/internal/server":      {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/wire"},
 	"broker/internal/coordinator": {"broker/internal/group", "broker/internal/statelog"},
 	"broker/internal/statelog":    {},
 	"broker/internal/replica":     {"broker/internal/storage", "broker/internal/cluster"},

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/cluster"
+	"millrace/broker/internal/fault"
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/storage"
@@ -37,6 +38,7 @@ type produceResponse struct {
 	pending  []pendingProduce
 	deadline time.Time
 	metrics  *Metrics
+	attrs    []string // for faults; nil while there can be none
 }
 
 // pendingProduce is one partition's append, waiting for the disk.
@@ -54,6 +56,12 @@ func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
 		deadline: time.Now().Add(time.Duration(req.TimeoutMillis) * time.Millisecond),
 		pending:  make([]pendingProduce, 0, len(req.Partitions)),
 		metrics:  s.metrics,
+	}
+	if s.faults != nil {
+		resp.attrs = attrsOf(r, producedTopics(r.Version, req, s.cluster.Image())...)
+		if err := s.faults.Hit(r.ctx, fault.ProduceBeforeAppend, resp.attrs...); err != nil {
+			return &hangUp{reason: err.Error()}
+		}
 	}
 	resp.Version = r.Version
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
@@ -208,8 +216,8 @@ func keylessRecords(records []byte) (out []kmsg.ProduceResponseTopicPartitionErr
 	return out
 }
 
-// finish waits for the disk.
-func (p *produceResponse) finish(s *Server) {
+// finish waits for the disk. It returns an error when the answer is to be lost on purpose.
+func (p *produceResponse) finish(s *Server) error {
 	ctx, cancel := context.WithDeadline(s.closing, p.deadline)
 	defer cancel()
 	for _, w := range p.pending {
@@ -224,4 +232,5 @@ func (p *produceResponse) finish(s *Server) {
 		p.metrics.failed(0, part.ErrorCode)
 	}
 	p.pending = nil
+	return s.faults.Hit(s.draining, fault.ProduceAfterAppend, p.attrs...)
 }

@@ -62,6 +62,11 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 	}
 	committed := req.IsolationLevel == readCommitted
 	targets := s.fetchTargets(r, req, resp)
+	if s.faults != nil {
+		if h := s.faultyFetch(r, targets); h != nil {
+			return h
+		}
+	}
 	limit := s.fetchLimit(req.MaxBytes)
 	size, now := s.readAll(resp, targets, limit, committed)
 	deadline := time.Now().Add(s.maxWait(req.MaxWaitMillis))

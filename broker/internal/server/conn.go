@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/fault"
 	"millrace/broker/internal/wire"
 )
 
@@ -21,9 +23,10 @@ import (
 const maxAhead = 16
 
 // deferred is a response that is complete only after finish. Dispatch calls it
-// before the response is written, and appends further Produce requests first.
+// before the response is written, and appends further Produce requests first. An error
+// means that the response must not be written, and closes the connection.
 type deferred interface {
-	finish(s *Server)
+	finish(s *Server) error
 }
 
 // hangUp is returned by a handler that has no other way to tell of an error
@@ -211,8 +214,13 @@ func (c *conn) next(ctx context.Context) error {
 	}
 	resident := c.caps.Resident(frame.Key, int(frame.Size))
 	s.budget.Release(cost - resident)
+	if s.faults != nil {
+		err = s.faults.Hit(ctx, fault.RequestBeforeHandle, attrsOf(r)...)
+	}
 	var response kmsg.Response
-	if unsupported {
+	if err != nil {
+		response = &hangUp{reason: err.Error()}
+	} else if unsupported {
 		response = unsupportedAPIVersions()
 	} else {
 		response = a.handle(s, r, req)
@@ -248,10 +256,13 @@ func (c *conn) flush() error {
 	s := c.server
 	c.out = c.out[:0]
 	var fetches []*wire.FetchResponse
+	var lost error
 	for i := range c.waiting {
 		w := &c.waiting[i]
 		if d, ok := w.response.(deferred); ok {
-			d.finish(s)
+			if lost = d.finish(s); lost != nil {
+				break
+			}
 		}
 		begin := len(c.out)
 		head := make([]byte, 4, 128)
@@ -278,7 +289,7 @@ func (c *conn) flush() error {
 		f.Done()
 	}
 	clear(c.out)
-	return err
+	return cmp.Or(lost, err)
 }
 
 // write writes all parts. A client that takes nothing for the stall time is given up.

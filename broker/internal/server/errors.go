@@ -19,6 +19,7 @@ var errorCodes = []struct {
 }{
 	// These first: they wrap what is wrong with the bytes on disk, which is not the client's fault.
 	{storage.ErrOffline, kerr.KafkaStorageError},
+	{storage.ErrNoSpace, kerr.KafkaStorageError},
 	{storage.ErrCorrupted, kerr.KafkaStorageError},
 	{replica.ErrStorage, kerr.KafkaStorageError},
 	{replica.ErrUnknown, kerr.UnknownTopicOrPartition},

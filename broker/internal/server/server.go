@@ -22,6 +22,7 @@ import (
 
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/coordinator"
+	"millrace/broker/internal/fault"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/wire"
 )
@@ -42,6 +43,8 @@ type Options struct {
 	// StallTimeout is how long a half request or an answer that nobody takes is
 	// waited for without a byte moving; 0 is DefaultStallTimeout.
 	StallTimeout time.Duration
+	// Faults makes requests fail on purpose; nil: none does.
+	Faults *fault.Set
 }
 
 // DefaultStallTimeout is Options.StallTimeout where none is given. Kafka waits
@@ -66,6 +69,7 @@ type Server struct {
 	metrics   *Metrics
 	budget    *wire.Budget
 	stall     time.Duration
+	faults    *fault.Set
 	fetched   atomic.Int64 // bytes of records on their way to consumers
 
 	// draining ends when Shutdown begins: long polls answer with what they have.
@@ -90,7 +94,7 @@ func New(o Options) *Server {
 	s := &Server{
 		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, clusterID: o.ClusterID, nodeID: o.NodeID,
 		log: o.Log, metrics: o.Metrics,
-		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout,
+		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
 	}
 	s.draining, s.drain = context.WithCancel(context.Background())
@@ -134,12 +138,15 @@ func (s *Server) Serve(l net.Listener, listener *Listener) error {
 // admit starts serving a connection, or closes it when there are too many.
 func (s *Server) admit(nc net.Conn, listener *Listener) {
 	c := newConn(s, nc, listener)
+	refused := s.faults.Hit(s.draining, fault.ConnectionAccept)
 	cfg := s.cluster.Image().Config
 	reason := ""
 	s.mu.Lock()
 	switch {
 	case s.refusing:
 		reason = "the broker is stopping"
+	case refused != nil:
+		reason = refused.Error()
 	case len(s.conns) >= int(cfg.MaxConnections):
 		reason = "max.connections is reached"
 	case s.perIP[c.ip] >= int(cfg.MaxConnectionsPerIP):

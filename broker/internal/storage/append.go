@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"path/filepath"
 	"syscall"
@@ -154,6 +155,9 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 	if err := l.active().write(batches); err != nil {
 		return AppendInfo{}, l.dir.writeFailed(fmt.Errorf("append to %s at offset %d: %w", l.path, info.First, err))
 	}
+	if l.dir.full.Load() && l.dir.full.CompareAndSwap(true, false) {
+		l.dir.event(slog.LevelInfo, "there is room on the disk again", "folder", l.dir.path)
+	}
 	l.publish(batches, c, o, next)
 	return info, nil
 }
@@ -185,6 +189,9 @@ func (l *Log) publish(batches []byte, c *LogConfig, o AppendOptions, next record
 func (d *Dir) writeFailed(err error) error {
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, errDiskQuota)
 	if full && !errors.Is(err, errTornAppend) {
+		if d.full.CompareAndSwap(false, true) {
+			d.warn("the disk is full, records are refused", "folder", d.path, "error", err)
+		}
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return d.fail(err)

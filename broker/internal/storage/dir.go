@@ -70,6 +70,7 @@ type Dir struct {
 	syncer   syncer
 	cache    tailCache
 	offline  atomic.Pointer[error]
+	full     atomic.Bool // the last append found no room
 
 	checkpointMu sync.Mutex        // guards the checkpoint files, and saved
 	saved        map[string]string // what they contain, by name
