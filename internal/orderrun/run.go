@@ -75,16 +75,24 @@ type run struct {
 	changed bool // the stock was set for the run
 }
 
+func newRun(c Config, id string) *run {
+	return &run{
+		Config: c, id: id,
+		orders: shopclient.New(c.OrderURL), inventory: shopclient.New(c.InventoryURL), mail: shopclient.New(c.MailURL),
+	}
+}
+
+func (r *run) close() {
+	r.orders.Close()
+	r.inventory.Close()
+	r.mail.Close()
+}
+
 // Run places the orders and judges the outcome. It returns an error only when
 // it could not come to a judgement.
 func Run(ctx context.Context, c Config) (Result, error) {
-	r := &run{
-		Config: c, id: strings.ToLower(rand.Text()[:8]),
-		orders: shopclient.New(c.OrderURL), inventory: shopclient.New(c.InventoryURL), mail: shopclient.New(c.MailURL),
-	}
-	defer r.orders.Close()
-	defer r.inventory.Close()
-	defer r.mail.Close()
+	r := newRun(c, strings.ToLower(rand.Text()[:8]))
+	defer r.close()
 	var err error
 	if r.db, err = openDatabases(ctx, c); err != nil {
 		return Result{}, err

@@ -42,6 +42,9 @@ type Config struct {
 	// so again and again.
 	FaultRules map[string]string
 
+	// OtherPorts leaves the usual ports free: for a shop beside the user's own.
+	OtherPorts bool
+
 	Executable string   // the program whose subcommands are the parts
 	Invocation string   // how the user calls it, for advice
 	Environ    []string // of up

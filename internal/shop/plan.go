@@ -21,6 +21,7 @@ import (
 const (
 	databaseVar  = "DATABASE_URL"
 	endpointVar  = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	clientVar    = "KAFKA_CLIENT_ID"
 	headersVar   = "OTEL_EXPORTER_OTLP_HEADERS"
 	resourceVar  = "OTEL_RESOURCE_ATTRIBUTES"
 	instanceAttr = "service.instance.id"
@@ -97,6 +98,7 @@ func (s *Shop) newInstance(service string, i int) *part {
 			"HTTP_ADDR="+p.address(),
 			databaseVar+"="+s.urls[service],
 			"KAFKA_BROKERS="+s.bootstrap(),
+			clientVar+"="+cmp.Or(lookup(s.parent, clientVar), name), // tells the members of a group apart
 			"SMTP_ADDR="+s.mail.ports[1].address(),
 			endpointVar+"="+s.collector.url(),
 			resourceVar+"="+instanceAttr+"="+name)
@@ -108,6 +110,9 @@ func (s *Shop) newInstance(service string, i int) *part {
 func (s *Shop) add(p *part, wanted ...int) error {
 	var failed []error
 	for _, number := range wanted {
+		if s.config.OtherPorts {
+			number = 0
+		}
 		port, err := pick(p.name, number, s.log.Say)
 		if err != nil {
 			failed = append(failed, err)
