@@ -3,13 +3,23 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"millrace/broker/brokertest"
 	"millrace/internal/terminal"
 )
 
@@ -28,15 +38,67 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"produce": produce, "consumed": consumed},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			server := httptest.NewServer(fakeShop(t))
 			e.Defer(server.Close)
 			e.Setenv("SHOP", server.URL)
+			if strings.Contains(filepath.Base(e.WorkDir), "dlq") {
+				e.Setenv("KAFKA_BROKERS", brokertest.Start(t).Addr)
+				e.Setenv("TMPDIR", e.WorkDir)
+			}
 			return nil
 		},
 	})
+}
+
+// produce TOPIC FILE [KEY] writes each line of a file as a record to partition 0 of a
+// topic, which is made with two partitions.
+func produce(ts *testscript.TestScript, _ bool, args []string) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("KAFKA_BROKERS")), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(20*time.Millisecond))
+	ts.Check(err)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := kadm.NewClient(client).CreateTopic(ctx, 2, 1, nil, args[0]); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		ts.Fatalf("create topic %s: %v", args[0], err)
+	}
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		r := &kgo.Record{Topic: args[0], Value: []byte(strings.TrimSuffix(line, "\n"))}
+		if len(args) > 2 {
+			r.Key = []byte(args[2])
+		}
+		ts.Check(client.ProduceSync(ctx, r).FirstErr())
+	}
+}
+
+// consumed TOPIC N: a topic holds N records; their values and headers are on stdout.
+func consumed(ts *testscript.TestScript, _ bool, args []string) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("KAFKA_BROKERS")), kgo.ConsumeTopics(args[0]), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ts.Check(err)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, args[0])
+	ts.Check(err)
+	want := int64(0)
+	ends.Each(func(o kadm.ListedOffset) { want += o.Offset })
+	if args[1] != strconv.FormatInt(want, 10) {
+		ts.Fatalf("topic %s holds %d records, want %s", args[0], want, args[1])
+	}
+	for n := int64(0); n < want; {
+		fetches := client.PollFetches(ctx)
+		ts.Check(fetches.Err())
+		fetches.EachRecord(func(r *kgo.Record) {
+			n++
+			fmt.Fprintf(ts.Stdout(), "%s\n", r.Value)
+			for _, h := range r.Headers {
+				fmt.Fprintf(ts.Stdout(), "%s: %s\n", h.Key, h.Value)
+			}
+		})
+	}
 }
 
 // fakeShop answers as the order service and the collector do (openapi.yaml).

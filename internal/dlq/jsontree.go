@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // node is a JSON value that keeps the order of fields and the spelling of numbers and
@@ -151,6 +152,9 @@ func parsePath(path string) ([]step, error) {
 	wrong := func(why string) error {
 		return fmt.Errorf("path %q: %s; a path looks like items[0].quantity", path, why)
 	}
+	if !utf8.ValidString(path) {
+		return nil, wrong("it is no UTF-8")
+	}
 	var steps []step
 	for rest := path; rest != ""; {
 		switch {
@@ -160,8 +164,8 @@ func parsePath(path string) ([]step, error) {
 				return nil, wrong(`a name in [""] does not end`)
 			}
 			name, err := strconv.Unquote(quoted)
-			if err != nil {
-				return nil, wrong(err.Error())
+			if err != nil || !utf8.ValidString(name) {
+				return nil, wrong(`a name in [""] is no string`)
 			}
 			steps, rest = append(steps, step{name, -1}), rest[len(quoted)+2:]
 		case rest[0] == '[':
@@ -266,6 +270,9 @@ func parseValue(text string) (*node, error) {
 		return n, nil
 	} else if errors.Is(err, errTooDeep) {
 		return nil, err
+	}
+	if !utf8.ValidString(text) {
+		return nil, errors.New("it is no UTF-8; --file takes a message byte for byte")
 	}
 	raw, err := json.Marshal(text)
 	return &node{raw: raw}, err

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"millrace/pkg/events"
@@ -397,11 +398,23 @@ func (r *redrive) note(ctx context.Context, group, topic string) string {
 }
 
 func (r *redrive) noReader(ctx context.Context, group, topic string) string {
+	const note = "no member of the group reads the topic at the moment; the message waits there"
 	groups, err := r.admin.DescribeGroups(ctx, group)
-	if err != nil || groups.Error() != nil || groups[group].ProtocolType != "consumer" && groups[group].ProtocolType != "" {
-		return "" // another kind of group, or no right to look: nothing is known
+	if err != nil {
+		return "" // nothing is known
 	}
-	for _, member := range groups[group].Members {
+	d := groups[group]
+	switch {
+	case errors.Is(d.Err, kerr.GroupIDNotFound): // or one of the newer protocol (KIP-848)
+		newer, err := r.admin.DescribeConsumerGroups(ctx, group)
+		if err == nil && len(newer.AssignedPartitions()[topic]) > 0 {
+			return ""
+		}
+		return note
+	case d.Err != nil || d.ProtocolType != "consumer" && d.ProtocolType != "":
+		return "" // no right to look, or another kind of group
+	}
+	for _, member := range d.Members {
 		if assigned, ok := member.Assigned.AsConsumer(); ok {
 			for _, t := range assigned.Topics {
 				if t.Topic == topic {
@@ -410,5 +423,5 @@ func (r *redrive) noReader(ctx context.Context, group, topic string) string {
 			}
 		}
 	}
-	return "no member of the group reads the topic at the moment; the message waits there"
+	return note
 }
