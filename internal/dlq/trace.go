@@ -30,7 +30,7 @@ func (r *redrive) startSpan(ctx context.Context, i *item) *redriveSpan {
 			messaging.AttrMessageID.String(i.letter.MessageID()),
 			messaging.AttrGroup.String(i.group),
 			attrLetter.String(i.letter.ID.String()),
-			attrRedriveID.String(i.id),
+			messaging.AttrRedriveID.String(i.id),
 		),
 	}
 	if d.OriginalKey != nil {
@@ -47,11 +47,8 @@ func (r *redrive) startSpan(ctx context.Context, i *item) *redriveSpan {
 	return &redriveSpan{ctx, span}                                           //nolint:spancheck // the same
 }
 
-// Attribute names of our own.
-const (
-	attrLetter    = attribute.Key("millrace.letter")
-	attrRedriveID = attribute.Key("millrace.redrive_id")
-)
+// attrLetter, on a redrive span, is the letter's id.
+const attrLetter = attribute.Key("millrace.letter")
 
 // traceparent is the span's context in W3C form; empty when nobody takes the span.
 func (s *redriveSpan) traceparent() string {
