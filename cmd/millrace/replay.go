@@ -160,13 +160,13 @@ func replayText(o terminal.Output, r replay.Report, service string) string {
 	}
 	b.WriteString(counts.Render(o))
 	for _, s := range r.Skipped {
-		fmt.Fprintf(&b, "\nskipped, %s: the first is %s", s.Reason, s.Example)
+		fmt.Fprintf(&b, "\nskipped, %s: the first is %s", s.Reason, terminal.Safe(s.Example))
 	}
 	for _, g := range r.Gaps {
 		fmt.Fprintf(&b, "\n%s %s", o.Paint(terminal.Yellow, "missing:"), g)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "\n%s %s", o.Paint(terminal.Yellow, "note:"), f)
+		fmt.Fprintf(&b, "\n%s %s", o.Paint(terminal.Yellow, "note:"), terminal.Safe(f))
 	}
 	if len(r.Skipped)+len(r.Gaps)+len(r.Findings) > 0 {
 		b.WriteString("\n")

@@ -23,8 +23,9 @@ type Config struct {
 	// while /readyz says 503, so that whoever sends them can turn to another instance. It
 	// comes before DrainTimeout; consumers stop at once.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
-	// InboxKeep is how long the ids of processed messages are kept. It has to be
-	// longer than the topics keep their messages.
+	// InboxKeep is how long the ids of processed messages are kept. It has to be longer
+	// than a message may take to come again. After that the order that it is about tells
+	// that it was dealt with: a reservation, an outcome, a mail.
 	InboxKeep time.Duration `env:"INBOX_KEEP" envDefault:"192h"`
 
 	// Retry says how often and when a failed message is tried again.
@@ -56,7 +57,7 @@ func (c Config) Validate() error {
 		return Invalid("SHUTDOWN_DELAY", c.ShutdownDelay, "a duration from 0s to 1m, as 5s")
 	}
 	if c.InboxKeep < time.Hour {
-		return Invalid("INBOX_KEEP", c.InboxKeep, "a duration from 1h, longer than the topics keep messages")
+		return Invalid("INBOX_KEEP", c.InboxKeep, "a duration from 1h, longer than a message may take to come again")
 	}
 	if c.Postgres.URL == "" {
 		return Invalid("DATABASE_URL", "", "postgres://user:password@host:port/database")

@@ -48,7 +48,7 @@ func Queue(b *pgx.Batch, group, messageID string, isNew func(bool)) {
 const insertSQL = `INSERT INTO inbox (consumer_group, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 
 // Cleanup deletes rows older than keep and returns how many. keep must be longer than
-// the topics' retention: an older message cannot come again.
+// a message may take to come again; the topics themselves are never cleaned.
 func Cleanup(ctx context.Context, tx Execer, keep time.Duration) (int64, error) {
 	tag, err := tx.Exec(ctx, `DELETE FROM inbox WHERE processed_at < now() - make_interval(secs => $1)`, keep.Seconds())
 	if err != nil {

@@ -239,6 +239,45 @@ func TestRelay_SurvivesTheBrokersAbsence(t *testing.T) {
 	}
 }
 
+// Told to stop, the relay sends what is stored first; while the broker is away it does
+// not wait for it.
+func TestRelay_SendsWhatIsStoredBeforeItEnds(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]bool{"broker there": false, "broker away": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool, broker, w := postgrestest.New(t, outbox.Migrations), newBroker(), outbox.NewWriter(nil)
+			gate := make(chan struct{})
+			broker.setFail(func(string, []*message.Message) error {
+				broker.arrived <- struct{}{}
+				<-gate
+				if away {
+					return errors.New("away")
+				}
+				return nil
+			})
+			add(t, w, pool, "a", "b", "c", "d", "e", "f", "g")
+			r, err := outbox.NewRelay(outbox.RelayConfig{Pool: pool, Publisher: broker, BatchSize: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.Run(ctx) }()
+			<-broker.arrived // the first batch is under way
+			stop()
+			close(gate)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			want := map[bool]int{false: 0, true: 7}[away]
+			if n := pending(t, pool); n != want {
+				t.Errorf("%d are pending, want %d", n, want)
+			}
+		})
+	}
+}
+
 func TestRelay_SurvivesALostConnection(t *testing.T) {
 	t.Parallel()
 	pool, broker, w := postgrestest.New(t, outbox.Migrations), newBroker(), outbox.NewWriter(nil)
