@@ -231,7 +231,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		})
 	}
 	s.log.InfoContext(ctx, "listening", "address", listener.Addr().String())
-	httpCtx, stopHTTP := s.outlive(ctx, work)
+	httpCtx, stopHTTP := s.outlive(intakeCtx, work)
 	defer stopHTTP()
 	start(intake, intakeCtx, Component{Name: "http", Run: func(context.Context) error {
 		return telemetry.Serve(httpCtx, listener, s.handler(ctx), s.program.Config.DrainTimeout, s.log)
@@ -261,13 +261,13 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	return cmp.Or(intake.Wait(), context.Cause(work))
 }
 
-// outlive returns a context that ends ShutdownDelay after told does, or at once when the
-// work is cut off.
-func (s *server) outlive(told, work context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(work)
-	stop := context.AfterFunc(told, func() {
-		if delay := s.program.Config.ShutdownDelay; delay > 0 {
-			s.log.InfoContext(told, "told to stop, still answering", "for", delay)
+// outlive returns a context that ends ShutdownDelay after intake does, never before it, or
+// at once when the work is cut off.
+func (s *server) outlive(intake, work context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(work))
+	stop := context.AfterFunc(intake, func() {
+		if delay := s.program.Config.ShutdownDelay; delay > 0 && work.Err() == nil {
+			s.log.InfoContext(ctx, "told to stop, still answering", "for", delay)
 			select {
 			case <-time.After(delay):
 			case <-work.Done():

@@ -90,6 +90,18 @@ func TestRun_StillAnswersForAWhileWhenToldToStop(t *testing.T) {
 	}
 }
 
+// An order to stop is no failure, however quickly it is obeyed.
+func TestRun_StopsInOrder(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		s := start(t, program(t, "0s"))
+		s.Answers("/healthz", http.StatusOK, "ok")
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A service that has failed has no reason to wait.
 func TestRun_AFailureIsNotDelayed(t *testing.T) {
 	t.Parallel()
