@@ -32,7 +32,13 @@ func produceFranz(t *testing.T, seeds []string, topic, codec string, records []r
 
 func joinFranz(t *testing.T, seeds []string, group, topic string) *member {
 	t.Helper()
-	client := newKgo(t, seeds,
+	return joinFranzWith(t, seeds, group, topic)
+}
+
+// joinFranzWith is joinFranz with options of its own.
+func joinFranzWith(t *testing.T, seeds []string, group, topic string, extra ...kgo.Opt) *member {
+	t.Helper()
+	client := newKgo(t, seeds, append([]kgo.Opt{
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -42,7 +48,7 @@ func joinFranz(t *testing.T, seeds []string, group, topic string) *member {
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
-	)
+	}, extra...)...)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	m := &member{}
