@@ -111,6 +111,15 @@ func (g *Group) suitsModern(in Join) bool {
 
 // classicMember finds the member that a classic request comes from.
 func (g *Group) classicMember(id, instance string) (*modernMember, *kerr.Error) {
+	member, err := g.namedMember(id, instance)
+	if err == nil && member.sub.Classic == nil {
+		return nil, kerr.UnknownMemberID
+	}
+	return member, err
+}
+
+// namedMember finds a member of either kind.
+func (g *Group) namedMember(id, instance string) (*modernMember, *kerr.Error) {
 	m := g.modern
 	member := m.member(id)
 	if instance != "" {
@@ -121,8 +130,6 @@ func (g *Group) classicMember(id, instance string) (*modernMember, *kerr.Error) 
 		return nil, kerr.UnknownMemberID
 	case member.id != id:
 		return nil, kerr.FencedInstanceID
-	case member.sub.Classic == nil:
-		return nil, kerr.UnknownMemberID
 	}
 	return member, nil
 }
@@ -203,6 +210,8 @@ func (g *Group) stillTaken(member *modernMember) bool {
 	})
 }
 
+// consumerLeaveGroup handles a LeaveGroup request. Administrators remove members of the new
+// kind by it too.
 func (g *Group) consumerLeaveGroup(in Leave) {
 	if g.deleting || g.state == Dead {
 		g.reply(in.Ref, LeaveReply{Err: kerr.CoordinatorNotAvailable})
@@ -215,7 +224,7 @@ func (g *Group) consumerLeaveGroup(in Leave) {
 		if id == "" && l.InstanceID != "" { // an administrator removes a static member
 			id = g.modern.static[l.InstanceID]
 		}
-		member, err := g.classicMember(id, l.InstanceID)
+		member, err := g.namedMember(id, l.InstanceID)
 		switch {
 		case err != nil:
 			r.Members[i] = err

@@ -177,10 +177,11 @@ func (g *Group) dropMember(id string) {
 }
 
 // checkEpoch tells whether a heartbeat comes from where the member is. The epoch before
-// is accepted if the answer with the new one seems to have been lost.
+// is accepted if the answer with the new one seems to have been lost. So is epoch 0: the
+// member joins again, holds nothing, and is told what it has.
 func checkEpoch(m *modernMember, epoch int32, owned []Partition) *Refusal {
 	known := m.cur.Epoch
-	if epoch == known {
+	if epoch == known || epoch == joinEpoch {
 		return nil
 	}
 	if epoch < known && epoch == m.cur.Previous && owned != nil && !slices.ContainsFunc(owned, func(p Partition) bool { return !holds(m.cur.Assigned, p) }) {

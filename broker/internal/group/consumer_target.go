@@ -16,7 +16,7 @@ func (g *Group) refresh(bump bool) {
 	}
 	g.resolveAgain()
 	hash := m.hashOf(g.cluster)
-	if hash != m.hash || bump || m.epoch == 0 {
+	if hash != m.hash || bump {
 		g.emit(EpochRecord{g.kind, &GroupEpoch{m.epoch + 1, hash}})
 		g.event(Event{Kind: RebalanceStarted, Reason: "group epoch raised"})
 	}

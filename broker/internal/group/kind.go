@@ -24,7 +24,7 @@ const (
 	Share
 )
 
-var kindNames = [...]string{"Classic", "Consumer", "Share"}
+var kindNames = [...]string{"classic", "consumer", "share"}
 
 // String gives the group type as ListGroups tells it.
 func (k Kind) String() string { return kindNames[k] }

@@ -45,9 +45,11 @@ type modernMember struct {
 	sync      time.Time // until when a classic member has to send its sync
 }
 
+// newModern is a membership without members. Its epoch is 1 and the first member's 2, as in
+// Kafka: a member in epoch 0 is one that joins, and one in epoch 1 would look much like it.
 func newModern() *modern {
 	return &modern{
-		seen: -1, members: map[string]*modernMember{}, static: map[string]string{}, targets: map[string][]Partition{},
+		epoch: 1, seen: -1, members: map[string]*modernMember{}, static: map[string]string{}, targets: map[string][]Partition{},
 		owners: map[Partition]string{}, regexes: map[string]*Resolved{},
 	}
 }

@@ -15,7 +15,6 @@ func init() { register(69, 0, 1, (*Server).consumerGroupDescribe) }
 
 // Member types of version 1.
 const (
-	memberUnknown  int8 = -1
 	memberClassic  int8 = 0
 	memberConsumer int8 = 1
 )
@@ -67,7 +66,7 @@ func describeConsumerGroup(image *cluster.Image, g *kmsg.ConsumerGroupDescribeRe
 		out := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		out.MemberID, out.InstanceID, out.RackID, out.MemberEpoch = m.ID, orNull(m.Instance), orNull(m.Rack), m.Epoch
 		out.ClientID, out.ClientHost, out.SubscribedTopics = m.ClientID, m.ClientHost, m.Topics
-		out.SubscribedTopicRegex = orNull(m.Regex)
+		out.SubscribedTopicRegex = &m.Regex
 		out.Assignment.TopicPartitions = assignedTopics(image, m.Assigned)
 		out.TargetAssignment.TopicPartitions = assignedTopics(image, m.Target)
 		out.MemberType = memberConsumer
