@@ -150,3 +150,73 @@ func BenchmarkUniform_ManyMembers(b *testing.B) {
 		Uniform(ts, members)
 	}
 }
+
+// TestSimple_Properties gives the share assignor random groups: each partition with subscribers
+// has a member, each member a partition of what it subscribes to, partitions of a topic have as
+// many members as each other, and asked again nothing moves.
+func TestSimple_Properties(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(400) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		ts := make([]Topic, 1+r.IntN(4))
+		for i := range ts {
+			ts[i] = Topic{TopicID{byte(i + 1)}, int32(1 + r.IntN(7))}
+		}
+		members := make([]Member, 1+r.IntN(12))
+		for i := range members {
+			members[i].ID = fmt.Sprint("m", i)
+			for t := range ts {
+				if r.IntN(3) > 0 {
+					members[i].Topics = append(members[i].Topics, t)
+				}
+			}
+		}
+		out := Simple(ts, members)
+		for round := range 3 {
+			checkShared(t, seed, ts, members, out)
+			for i := range members {
+				members[i].Has = out[i]
+			}
+			again := Simple(ts, members)
+			if show(members, again) != show(members, out) {
+				t.Errorf("seed %d round %d: asked again, simple moves\n%s to\n%s", seed, round, show(members, out), show(members, again))
+			}
+			members = append(members, Member{ID: fmt.Sprint("n", round), Topics: []int{0}})
+			out = Simple(ts, members)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func checkShared(t *testing.T, seed uint64, ts []Topic, members []Member, out [][]Partition) {
+	t.Helper()
+	readers := map[Partition]int{}
+	for i, m := range members {
+		if len(m.Topics) > 0 && len(out[i]) == 0 {
+			t.Errorf("seed %d: %s has nothing to do", seed, m.ID)
+		}
+		for _, p := range out[i] {
+			readers[p]++
+			if !slices.Contains(m.Topics, int(p.Topic[0])-1) {
+				t.Errorf("seed %d: %s does not subscribe to %v", seed, m.ID, p)
+			}
+		}
+	}
+	for i, topic := range ts {
+		n := 0
+		for _, m := range members {
+			if slices.Contains(m.Topics, i) {
+				n++
+			}
+		}
+		least, most := len(members), 0
+		for p := range topic.Partitions {
+			least, most = min(least, readers[Partition{topic.ID, p}]), max(most, readers[Partition{topic.ID, p}])
+		}
+		if n > 0 && (least == 0 || most-least > 1) {
+			t.Errorf("seed %d: partitions of topic %d have %d to %d members", seed, i+1, least, most)
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 //	   7       13   group, member   target assignment
 //	   8       14   group, member   epochs, state, current assignment
 //	  16            group, regex    the topics that it stands for
+//	           15   group           the partitions that have a state
 //	   4        9   group           partitions of the topics: written by Kafka 4.0 only, not read
 type modernKeys struct{ epoch, member, targetEpoch, target, current int16 }
 
@@ -28,7 +29,10 @@ var (
 	shareKeys    = modernKeys{11, 10, 12, 13, 14}
 )
 
-const regexKey int16 = 16
+const (
+	regexKey int16 = 16
+	stateKey int16 = 15
+)
 
 // Tags of the values' optional fields.
 const (
@@ -88,6 +92,11 @@ func encodeModern(groupID string, r group.Record) (rec Record, ok bool) {
 			v = kbin.AppendInt64(v, r.Version)
 			v = kbin.AppendInt64(v, millis(r.At))
 			rec.Value = append(v, 0)
+		}
+	case group.StateRecord:
+		rec.Key = modernKey(stateKey, groupID)
+		if r.ShareState != nil {
+			rec.Value = stateValue(r)
 		}
 	default:
 		return rec, false
@@ -166,6 +175,20 @@ func targetEpochValue(r group.TargetEpochRecord) []byte {
 	return appendTag(append(v, 1), tagTimestamp, kbin.AppendInt64(nil, millis(r.At)))
 }
 
+// stateValue lists topics under "initialized"; those that are being initialized or deleted
+// are not kept.
+func stateValue(r group.StateRecord) []byte {
+	v := kbin.AppendCompactArrayLen(version0(), 0)
+	v = kbin.AppendCompactArrayLen(v, len(r.Topics))
+	for _, t := range r.Topics {
+		v = kbin.AppendUuid(v, t.Topic)
+		v = kbin.AppendCompactString(v, t.Name)
+		v = append(appendInts(v, t.Partitions), 0)
+	}
+	v = kbin.AppendCompactArrayLen(v, 0)
+	return append(v, 0)
+}
+
 func memberValue(r group.MemberRecord) []byte {
 	v := version0()
 	if r.Kind == group.Share {
@@ -216,7 +239,7 @@ func modernKind(version int16) (kind group.Kind, ok bool) {
 	switch version {
 	case consumerKeys.epoch, consumerKeys.member, consumerKeys.targetEpoch, consumerKeys.target, consumerKeys.current, regexKey:
 		return group.Consumer, true
-	case shareKeys.epoch, shareKeys.member, shareKeys.targetEpoch, shareKeys.target, shareKeys.current:
+	case shareKeys.epoch, shareKeys.member, shareKeys.targetEpoch, shareKeys.target, shareKeys.current, stateKey:
 		return group.Share, true
 	}
 	return 0, false
@@ -228,7 +251,7 @@ func (l *loading) addModern(version int16, kind group.Kind, r Record) error {
 	id := k.String()
 	keys := keysOf(kind)
 	second := ""
-	if version != keys.epoch && version != keys.targetEpoch {
+	if version != keys.epoch && version != keys.targetEpoch && version != stateKey {
 		second = k.String()
 	}
 	if err := k.Complete(); err != nil {
@@ -258,6 +281,8 @@ func (l *loading) addModern(version int16, kind group.Kind, r Record) error {
 		rec = v.current(kind, second)
 	case regexKey:
 		rec = v.regex(second)
+	case stateKey:
+		rec = v.shareState()
 	}
 	if err := v.Complete(); err != nil {
 		return fmt.Errorf("record %d: kind %d of group %q: %w", l.records, version, id, err)
@@ -293,6 +318,8 @@ func recordKind(r group.Record) group.Kind {
 		return r.Kind
 	case group.CurrentRecord:
 		return r.Kind
+	case group.StateRecord:
+		return group.Share
 	}
 	return group.Consumer
 }
@@ -423,6 +450,29 @@ func (v *value) classic() *group.ClassicMember {
 		v.tags(nil)
 	}
 	return c
+}
+
+func (v *value) shareState() group.Record {
+	s := &group.ShareState{}
+	topics := func(keep bool) {
+		for n := v.CompactArrayLen(); n > 0 && v.Ok(); n-- {
+			t := group.ShareTopic{TopicPartitions: group.TopicPartitions{Topic: v.Uuid()}, Name: v.CompactString()}
+			t.Partitions = v.ints()
+			v.tags(nil)
+			if keep {
+				s.Topics = append(s.Topics, t)
+			}
+		}
+	}
+	topics(false)
+	topics(true)
+	for n := v.CompactArrayLen(); n > 0 && v.Ok(); n-- { // being deleted
+		v.Uuid()
+		v.CompactString()
+		v.tags(nil)
+	}
+	v.tags(nil)
+	return group.StateRecord{ShareState: s}
 }
 
 func (v *value) regex(text string) group.Record {

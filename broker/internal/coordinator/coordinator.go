@@ -16,6 +16,8 @@ type Config struct {
 	// Cluster returns the metadata as it is now; nil: there are no topics. What it
 	// returns does not change.
 	Cluster func() group.Cluster
+	// Shares keeps the states of share groups' partitions; nil: there are no share groups.
+	Shares Shares
 	// RetentionCheckInterval (offsets.retention.check.interval.ms) is how often offsets
 	// are looked through for those whose time is over.
 	RetentionCheckInterval time.Duration
@@ -64,6 +66,31 @@ func (c *Coordinator) Ensure(ctx context.Context) *kerr.Error { return c.rt.Ensu
 
 // Partition returns the partition of __consumer_offsets that keeps a group.
 func (c *Coordinator) Partition(groupID string) int32 { return c.rt.Partition(groupID) }
+
+// Shares keeps the states of share groups' partitions.
+type Shares interface {
+	// Initialize gives partitions a state in which nothing is known. It returns when that
+	// is durable.
+	Initialize(ctx context.Context, groupID string, ps []group.Partition) *kerr.Error
+	// Delete forgets the states of partitions.
+	Delete(ctx context.Context, groupID string, ps []group.Partition)
+}
+
+// initShare carries out what a share group asks for, and tells it.
+func (c *Coordinator) initShare(e *entry, in group.InitShare) {
+	started := c.cfg.Shares != nil && c.rt.Spawn(func() {
+		e.Deliver(group.ShareInitialized{Err: c.cfg.Shares.Initialize(c.rt.Context(), e.ID, in.Partitions)})
+	})
+	if !started {
+		e.Step(group.ShareInitialized{Err: kerr.CoordinatorNotAvailable})
+	}
+}
+
+func (c *Coordinator) dropShare(groupID string, in group.DropShare) {
+	if c.cfg.Shares != nil {
+		c.rt.Spawn(func() { c.cfg.Shares.Delete(c.rt.Context(), groupID, in.Partitions) })
+	}
+}
 
 // watchRetention expires offsets from time to time.
 func (c *Coordinator) watchRetention() {

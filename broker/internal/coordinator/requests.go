@@ -53,6 +53,34 @@ func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, groupID string, in 
 	return r
 }
 
+// ShareHeartbeat handles a ShareGroupHeartbeat request.
+func (c *Coordinator) ShareHeartbeat(ctx context.Context, groupID string, in group.ShareHeartbeat) group.ShareHeartbeatReply {
+	if in.Epoch == 0 {
+		if err := c.Ensure(ctx); err != nil {
+			return group.ShareHeartbeatReply{Err: &group.Refusal{Error: err}}
+		}
+	}
+	r, err := call[group.ShareHeartbeatReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return group.ShareHeartbeatReply{Err: &group.Refusal{Error: err}}
+	}
+	return r
+}
+
+// ShareAdmin asks whether the states of a share group may be changed, or notes that they were.
+func (c *Coordinator) ShareAdmin(ctx context.Context, groupID string, in group.ShareAdmin) *group.Refusal {
+	if in.Create {
+		if err := c.Ensure(ctx); err != nil {
+			return &group.Refusal{Error: err}
+		}
+	}
+	r, err := call[group.ShareAdminReply](ctx, c, groupID, func(ref group.Ref) group.Input { in.Ref = ref; return in })
+	if err != nil {
+		return &group.Refusal{Error: err}
+	}
+	return r.Err
+}
+
 // newMemberID draws an id in the form of Kafka's: 22 characters.
 func newMemberID() string {
 	id := uuid.New()

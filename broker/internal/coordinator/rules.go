@@ -37,6 +37,10 @@ func (r rules) carryOut(e *entry, effects group.Effects) {
 				b.Producer = &statelog.Producer{ID: p.ID, Epoch: p.Epoch, Guard: p.Guard}
 			}
 			e.Write(effect.Seq, b)
+		case group.InitShare:
+			r.c.initShare(e, effect)
+		case group.DropShare:
+			r.c.dropShare(e.ID, effect)
 		case group.Event:
 			r.c.events.Group(e.ID, effect)
 		}

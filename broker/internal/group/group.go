@@ -17,6 +17,8 @@ type Group struct {
 
 	// While the membership is being written (busy), inputs about it wait.
 	busy      bool
+	ready     map[Partition]bool    // of a share group: have a state, which is not noted yet
+	afterInit func(err *kerr.Error) // what an [InitShare] under way goes on with
 	parkedIn  []Input
 	tickDue   bool
 	batch     []Record // emitted in this step
@@ -103,7 +105,7 @@ func (g *Group) State() State {
 
 // Known reports whether the group exists for clients. One that was made only to
 // answer a request that did not create it may be dropped.
-func (g *Group) Known() bool { return g.known }
+func (g *Group) Known() bool { return g.known || g.busy }
 
 // Deadline returns when a [Tick] is due, zero if never. It may be early: sessions
 // are prolonged without moving it.
@@ -129,6 +131,10 @@ func (g *Group) handle(in Input) {
 		g.onConsumerHeartbeat(in)
 	case ShareHeartbeat:
 		g.onShareHeartbeat(in)
+	case ShareInitialized:
+		g.onShareInitialized(in)
+	case ShareAdmin:
+		g.onShareAdmin(in)
 	case Join:
 		g.routeJoin(in)
 	case Sync:

@@ -92,6 +92,9 @@ func (g *Group) buryModern() {
 	for regex := range g.modern.regexes {
 		g.emit(RegexRecord{regex, nil})
 	}
+	if g.kind == Share {
+		g.emit(StateRecord{})
+	}
 	g.emit(TargetEpochRecord{g.kind, nil})
 	g.emit(EpochRecord{g.kind, nil})
 }

@@ -30,6 +30,10 @@ type modern struct {
 	owners  map[Partition]string // who has a partition, or has not given it back yet
 	regexes map[string]*Resolved
 
+	// Of share groups: the partitions that have a state, and the names of their topics.
+	initialized map[Partition]bool
+	names       map[TopicID]string
+
 	reads map[string]bool // the topics that members subscribe to; nil: to be gathered
 }
 
@@ -96,6 +100,8 @@ func (m *modern) apply(r Record) (undo func()) {
 		return m.applyMember(r)
 	case CurrentRecord:
 		return m.applyCurrent(r)
+	case StateRecord:
+		return m.applyState(r)
 	}
 	return func() {}
 }
@@ -308,7 +314,7 @@ func (g *Group) unpark() {
 // waits tells whether an input has to wait while the membership is being written.
 func waits(in Input) bool {
 	switch in.(type) {
-	case ConsumerHeartbeat, ShareHeartbeat, Join, Sync, Heartbeat, Leave, Delete, Expire:
+	case ConsumerHeartbeat, ShareHeartbeat, ShareAdmin, Join, Sync, Heartbeat, Leave, Delete, Expire:
 		return true
 	}
 	return false

@@ -48,6 +48,7 @@ type ModernDescription struct {
 	Epoch, AssignmentEpoch int32
 	Assignor               string
 	Members                []ModernMember
+	States                 []ShareTopic // of a share group: the partitions that have a state
 }
 
 // ModernMember is one in a [ModernDescription].
@@ -69,6 +70,9 @@ func (g *Group) describeModern() *ModernDescription {
 			ID: id, Subscription: member.sub, Epoch: member.cur.Epoch,
 			Assigned: ByTopic(member.cur.Assigned.Sorted()), Target: ByTopic(m.targets[id]),
 		})
+	}
+	if g.kind == Share {
+		d.States = g.stateOf(m.initialized).Topics
 	}
 	return d
 }

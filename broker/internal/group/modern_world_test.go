@@ -132,6 +132,8 @@ func (d *disk) write(records []Record) {
 			put(r, r.Target == nil, r.Kind, r.Member)
 		case CurrentRecord:
 			put(r, r.Current == nil, r.Kind, r.Member)
+		case StateRecord:
+			put(r, r.ShareState == nil)
 		case RegexRecord:
 			put(r, r.Resolved == nil, r.Regex)
 		}

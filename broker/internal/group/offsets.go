@@ -189,11 +189,18 @@ func (g *Group) bury(tps []TopicPartition, andGroup bool, done func(err *kerr.Er
 		records = append(records, g.tombstones()...)
 		g.deleting = true
 	}
+	var states []Partition
+	if andGroup && g.kind == Share {
+		states = g.modern.states()
+	}
 	g.persist(records, func(err *kerr.Error) {
 		if err == nil {
 			for _, tp := range tps {
 				delete(g.offsets, tp)
 				g.uncommitted.Forget(tp)
+			}
+			if len(states) > 0 {
+				g.out = append(g.out, DropShare{states})
 			}
 		}
 		if andGroup {
@@ -258,6 +265,7 @@ func (g *Group) onDeleteOffsets(in DeleteOffsets) {
 }
 
 func (g *Group) onDropTopics(in DropTopics) {
+	g.dropStates(in.Topics)
 	tps := slices.DeleteFunc(g.stored(), func(tp TopicPartition) bool { return !in.Topics[tp.Topic] })
 	if len(tps) == 0 || g.deleting {
 		return
@@ -299,7 +307,7 @@ func (g *Group) onExpire() {
 		}
 	}
 	all := len(old) == len(g.offsets) && len(g.writing) == 0 && len(g.uncommitted) == 0
-	gone := all && g.state == Empty && len(g.pending) == 0
+	gone := all && g.state == Empty && len(g.pending) == 0 && g.kind != Share // which keeps its place in the partitions
 	if len(old) == 0 && !gone {
 		return
 	}
