@@ -29,6 +29,8 @@ import (
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/server"
+	"millrace/broker/internal/shares"
+	"millrace/broker/internal/sharestate"
 	"millrace/broker/internal/storage"
 	"millrace/broker/internal/vfs"
 )
@@ -72,7 +74,10 @@ type Broker struct {
 	cluster  *cluster.Controller
 	replicas *replica.Manager
 	groups   *coordinator.Coordinator
-	server   *server.Server
+	shares   *shares.Manager
+	// shareStates keeps what shares knows.
+	shareStates *sharestate.Coordinator
+	server      *server.Server
 
 	listeners []listening
 	http      net.Listener
@@ -117,7 +122,7 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 		return nil, err
 	}
 	b.server = server.New(server.Options{
-		Cluster: b.cluster, Replicas: b.replicas, Groups: b.groups,
+		Cluster: b.cluster, Replicas: b.replicas, Groups: b.groups, Shares: b.shares, ShareStates: b.shareStates,
 		ClusterID: b.dir.ClusterID(), NodeID: b.settings.NodeID,
 		Log: b.log, Metrics: server.NewMetrics(b.registry),
 		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout, Faults: b.faults,
@@ -174,6 +179,9 @@ func (b *Broker) openData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.shareStates = sharestate.Start(&topicLog{b.cluster, b.replicas, cluster.ShareStateTopic}, shareEvents{b}) //nolint:contextcheck // as below
+	b.shares = shares.NewManager(b.shareStates)                                                                 //nolint:contextcheck // as below
+	groups.Shares = groupShares{b.shareStates, b.shares}
 	groups.Cluster = func() group.Cluster { return groupCluster{b.cluster.Image()} }
 	b.groups = coordinator.Start(groups, &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
 	b.cluster.Subscribe(forgetOffsets(b.groups))
@@ -274,7 +282,8 @@ func (b *Broker) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		b.server.Shutdown(ctx)
-		groups := b.groups.Close()
+		b.shares.Close()
+		groups := errors.Join(b.groups.Close(), b.shareStates.Close())
 		b.replicas.Close()
 		b.closeErr = errors.Join(groups, b.cluster.Close(), b.dir.Close())
 	})
@@ -288,7 +297,9 @@ func (b *Broker) Crash() {
 		b.closeListeners()
 		b.dir.Crash()
 		b.server.Abort()
+		b.shares.Close()
 		_ = b.groups.Close()
+		_ = b.shareStates.Close()
 		b.replicas.Close()
 		_ = b.cluster.Close()
 	})
@@ -297,6 +308,10 @@ func (b *Broker) Crash() {
 // abandon closes what a failed Open has opened.
 func (b *Broker) abandon() {
 	b.closeListeners()
+	if b.shares != nil {
+		b.shares.Close()
+		_ = b.shareStates.Close()
+	}
 	if b.groups != nil {
 		_ = b.groups.Close()
 	}

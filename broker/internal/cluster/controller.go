@@ -23,8 +23,13 @@ const OffsetsTopic = "__consumer_offsets"
 // TransactionTopic keeps transactions.
 const TransactionTopic = "__transaction_state"
 
+// ShareStateTopic keeps the states of share groups' partitions.
+const ShareStateTopic = "__share_group_state"
+
 // IsInternal reports whether a topic is the broker's own.
-func IsInternal(topic string) bool { return topic == OffsetsTopic || topic == TransactionTopic }
+func IsInternal(topic string) bool {
+	return topic == OffsetsTopic || topic == TransactionTopic || topic == ShareStateTopic
+}
 
 // Options are what a controller is opened with.
 type Options struct {

@@ -311,6 +311,11 @@ func (i *Image) InternalTopic(name string) NewTopic {
 		set["min.insync.replicas"] = fmt.Sprint(b.TransactionStateLogMinISR)
 		set["unclean.leader.election.enable"] = "false"
 	}
+	if name == ShareStateTopic {
+		t.Partitions, t.ReplicationFactor = b.ShareStateNumPartitions, b.ShareStateReplicationFactor
+		segmentBytes = b.ShareStateSegmentBytes
+		set["min.insync.replicas"] = fmt.Sprint(b.ShareStateMinISR)
+	}
 	set["segment.bytes"] = fmt.Sprint(max(segmentBytes, config.MinSegmentBytes))
 	t.Set = make(map[string]*string, len(set))
 	for k, v := range set {

@@ -50,7 +50,6 @@ type Broker struct {
 	GroupConsumerMigrationPolicy     string
 	GroupShareMaxSize                int32
 	GroupShareMaxSessions            int32
-	ShareUpdatesPerSnapshot          int32
 	ShareStateNumPartitions          int32
 	ShareStateReplicationFactor      int16
 	ShareStateSegmentBytes           int32

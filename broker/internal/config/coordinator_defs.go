@@ -85,6 +85,7 @@ var ignoredDefs = []Def{
 	ignored("replica.fetch.wait.max.ms", Int, "500", ReadOnly, "How long a follower's fetch may wait for data."),
 	ignored("replica.high.watermark.checkpoint.interval.ms", Long, "5000", ReadOnly, "How often high watermarks are written down."),
 	ignored("security.inter.broker.protocol", String, "PLAINTEXT", ReadOnly, "The security protocol among brokers."),
+	ignored("share.coordinator.snapshot.update.records.per.snapshot", Int, "500", ReadOnly, "After how many changes of a share group's partition its whole state is written; here each time."),
 }
 
 func ignored(name string, t Type, value string, u Update, doc string) Def {

@@ -5,6 +5,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/cluster"
+	"millrace/broker/internal/sharestate"
 )
 
 // FindCoordinator (API key 10), versions 0–6.
@@ -15,7 +16,7 @@ import (
 // Asking for a group's coordinator makes __consumer_offsets if need be; Kafka answers
 // COORDINATOR_NOT_AVAILABLE while it does, we wait for it.
 //
-// Left out: share groups. A transaction's coordinator is the broker that leads its
+// The key of a share group's partition is GROUP:TOPIC_ID:PARTITION. A transaction's coordinator is the broker that leads its
 // partition of __transaction_state; without that topic, this one.
 func init() { register(10, 0, 6, (*Server).findCoordinator) }
 
@@ -23,6 +24,7 @@ func init() { register(10, 0, 6, (*Server).findCoordinator) }
 const (
 	coordinatorGroup       = 0
 	coordinatorTransaction = 1
+	coordinatorShare       = 2
 )
 
 func (s *Server) findCoordinator(r *Request, req *kmsg.FindCoordinatorRequest) kmsg.Response {
@@ -55,6 +57,17 @@ func (s *Server) coordinatorOf(r *Request, keyType int8, key string) kmsg.FindCo
 		}
 		leader = s.leaderOf(cluster.OffsetsTopic, s.groups.Partition(key))
 	case coordinatorTransaction:
+	case coordinatorShare:
+		k, err := sharestate.ParseKey(key)
+		if err != nil {
+			c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, text(err.Error())
+			return c
+		}
+		if err := s.shareStates.Ensure(r.Context()); err != nil {
+			c.ErrorCode = err.Code
+			return c
+		}
+		leader = s.leaderOf(cluster.ShareStateTopic, s.shareStates.Partition(k))
 	default:
 		c.ErrorCode = kerr.InvalidRequest.Code
 		return c

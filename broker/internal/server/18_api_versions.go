@@ -30,6 +30,7 @@ var features = []feature{
 	{name: "metadata.version", min: 7, max: 30, level: 30},
 	{name: "kraft.version", min: 0, max: 1},
 	{name: "group.version", min: 0, max: 1, level: 1},
+	{name: "share.version", min: 0, max: 1, level: 1},
 }
 
 // softwarePattern is what a client may call itself (KIP-511).

@@ -24,18 +24,23 @@ import (
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/fault"
 	"millrace/broker/internal/replica"
+	"millrace/broker/internal/shares"
+	"millrace/broker/internal/sharestate"
 	"millrace/broker/internal/wire"
 )
 
 // Options are what a Server is made of.
 type Options struct {
-	Cluster   *cluster.Controller
-	Replicas  *replica.Manager
-	Groups    *coordinator.Coordinator
-	ClusterID string
-	NodeID    int32
-	Log       *slog.Logger
-	Metrics   *Metrics
+	Cluster  *cluster.Controller
+	Replicas *replica.Manager
+	Groups   *coordinator.Coordinator
+	Shares   *shares.Manager
+	// ShareStates keeps what Shares knows.
+	ShareStates *sharestate.Coordinator
+	ClusterID   string
+	NodeID      int32
+	Log         *slog.Logger
+	Metrics     *Metrics
 
 	// QueuedBytes bounds the requests in memory over all connections
 	// (queued.max.request.bytes).
@@ -60,17 +65,19 @@ const (
 
 // Server serves connections. Handlers read its fields and never change them.
 type Server struct {
-	cluster   *cluster.Controller
-	replicas  *replica.Manager
-	groups    *coordinator.Coordinator
-	clusterID string
-	nodeID    int32
-	log       *slog.Logger
-	metrics   *Metrics
-	budget    *wire.Budget
-	stall     time.Duration
-	faults    *fault.Set
-	fetched   atomic.Int64 // bytes of records on their way to consumers
+	cluster     *cluster.Controller
+	replicas    *replica.Manager
+	groups      *coordinator.Coordinator
+	shares      *shares.Manager
+	shareStates *sharestate.Coordinator
+	clusterID   string
+	nodeID      int32
+	log         *slog.Logger
+	metrics     *Metrics
+	budget      *wire.Budget
+	stall       time.Duration
+	faults      *fault.Set
+	fetched     atomic.Int64 // bytes of records on their way to consumers
 
 	// draining ends when Shutdown begins: long polls answer with what they have.
 	// closing ends when requests in hand are not waited for any more.
@@ -92,7 +99,7 @@ func New(o Options) *Server {
 		o.StallTimeout = DefaultStallTimeout
 	}
 	s := &Server{
-		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, clusterID: o.ClusterID, nodeID: o.NodeID,
+		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, shares: o.Shares, shareStates: o.ShareStates, clusterID: o.ClusterID, nodeID: o.NodeID,
 		log: o.Log, metrics: o.Metrics,
 		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},

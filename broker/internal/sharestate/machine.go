@@ -3,6 +3,7 @@ package sharestate
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,7 +108,7 @@ type (
 		Epoch       int32
 		LeaderEpoch int32
 		Start       int64 // -1: as it was
-		Complete    int32
+		Complete    int32 // -1: as the batches tell
 		Batches     []share.Batch
 	}
 	// Read returns what is known, and from then on refuses leaders of earlier epochs.
@@ -281,12 +282,29 @@ func apply(s *State, in Write) (*State, *kerr.Error) {
 	if in.Start >= 0 {
 		to.Start = in.Start
 	}
-	if in.Complete >= 0 {
-		to.Complete = in.Complete
-	}
 	to.Batches = Combine(s.Batches, in.Batches, to.Start)
+	if to.Complete = in.Complete; in.Complete < 0 {
+		to.complete()
+	}
 	return &to, nil
 }
+
+// complete moves Start over what is done, and counts what is done after it.
+func (s *State) complete() {
+	for len(s.Batches) > 0 && s.Batches[0].First <= s.Start && done(s.Batches[0].State) {
+		s.Start = s.Batches[0].Last + 1
+		s.Batches = s.Batches[1:]
+	}
+	n := int64(0)
+	for _, b := range s.Batches {
+		if done(b.State) {
+			n += b.Last - b.First + 1
+		}
+	}
+	s.Complete = int32(min(n, math.MaxInt32))
+}
+
+func done(s share.State) bool { return s == share.Acknowledged || s == share.Archived }
 
 // Combine lays batches over others: where both speak of a record, the later ones count.
 // What lies before start is left out, and neighbours that are alike are one.

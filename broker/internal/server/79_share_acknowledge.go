@@ -1,0 +1,64 @@
+package server
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/share"
+	"millrace/broker/internal/shares"
+)
+
+// ShareAcknowledge (API key 79), versions 1–2 (KIP-932).
+//
+//	v2 renewing (KIP-1222)
+//
+// What a member of a share group says of records that it has. Answered when it is durable.
+func init() { register(79, 1, 2, (*Server).shareAcknowledge) }
+
+func (s *Server) shareAcknowledge(r *Request, req *kmsg.ShareAcknowledgeRequest) kmsg.Response {
+	resp := kmsg.NewPtrShareAcknowledgeResponse()
+	group, member := orEmpty(req.GroupID), orEmpty(req.MemberID)
+	var err *kerr.Error
+	var session *shares.Session
+	closing := false
+	if req.ShareSessionEpoch == shares.OpenEpoch {
+		err = kerr.InvalidShareSessionEpoch // a session begins with a fetch
+	} else {
+		session, closing, err = s.shareSession(r, group, member, req.ShareSessionEpoch)
+	}
+	if err != nil {
+		resp.ErrorCode, resp.ErrorMessage = err.Code, text(err.Description)
+		s.metrics.failed(79, err.Code)
+		return resp
+	}
+	resp.AcquisitionLockTimeoutMillis = s.cluster.Image().Group(group).ShareRecordLockDurationMs
+	var all []acknowledging
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := range t.Partitions {
+			a := acknowledging{tp: shares.TopicPartition{Topic: t.TopicID, Partition: t.Partitions[j].Partition}}
+			for _, b := range t.Partitions[j].AcknowledgementBatches {
+				a.acks = append(a.acks, share.Ack{First: b.FirstOffset, Last: b.LastOffset, Types: b.AcknowledgeTypes})
+			}
+			all = append(all, a)
+		}
+	}
+	s.acknowledge(r, group, member, all, req.IsRenewAck)
+	next := all
+	for i := range req.Topics {
+		out := kmsg.NewShareAcknowledgeResponseTopic()
+		out.TopicID = req.Topics[i].TopicID
+		for range req.Topics[i].Partitions {
+			p := kmsg.NewShareAcknowledgeResponseTopicPartition()
+			p.Partition, p.ErrorCode = next[0].tp.Partition, next[0].code
+			s.metrics.failed(79, p.ErrorCode)
+			out.Partitions = append(out.Partitions, p)
+			next = next[1:]
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	if closing {
+		s.endShareSession(group, member, session)
+	}
+	return resp
+}
