@@ -93,8 +93,9 @@ func TestRun_StillAnswersForAWhileWhenToldToStop(t *testing.T) {
 // An order to stop is no failure, however quickly it is obeyed.
 func TestRun_StopsInOrder(t *testing.T) {
 	t.Parallel()
+	p := program(t, "0s")
 	for range 20 {
-		s := start(t, program(t, "0s"))
+		s := start(t, p)
 		s.Answers("/healthz", http.StatusOK, "ok")
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
