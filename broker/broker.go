@@ -32,6 +32,7 @@ import (
 	"millrace/broker/internal/shares"
 	"millrace/broker/internal/sharestate"
 	"millrace/broker/internal/storage"
+	"millrace/broker/internal/txncoordinator"
 	"millrace/broker/internal/vfs"
 )
 
@@ -77,6 +78,8 @@ type Broker struct {
 	shares   *shares.Manager
 	// shareStates keeps what shares knows.
 	shareStates *sharestate.Coordinator
+	txns        *txncoordinator.Coordinator
+	markers     *markers
 	server      *server.Server
 
 	listeners []listening
@@ -123,6 +126,7 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 	}
 	b.server = server.New(server.Options{
 		Cluster: b.cluster, Replicas: b.replicas, Groups: b.groups, Shares: b.shares, ShareStates: b.shareStates,
+		Txns: b.txns, Markers: b.markers,
 		ClusterID: b.dir.ClusterID(), NodeID: b.settings.NodeID,
 		Log: b.log, Metrics: server.NewMetrics(b.registry),
 		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout, Faults: b.faults,
@@ -185,6 +189,8 @@ func (b *Broker) openData(ctx context.Context) error {
 	groups.Cluster = func() group.Cluster { return groupCluster{b.cluster.Image()} }
 	b.groups = coordinator.Start(groups, &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
 	b.cluster.Subscribe(forgetOffsets(b.groups))
+	b.markers = &markers{b.cluster, b.replicas, b.groups}
+	b.txns = txncoordinator.Start(txnConfig(s), &topicLog{b.cluster, b.replicas, cluster.TransactionTopic}, b.markers, b.cluster, b.txnEvents()) //nolint:contextcheck // the same
 	return nil
 }
 
@@ -283,9 +289,9 @@ func (b *Broker) Close() error {
 		defer cancel()
 		b.server.Shutdown(ctx)
 		b.shares.Close()
-		groups := errors.Join(b.groups.Close(), b.shareStates.Close())
+		coordinators := errors.Join(b.txns.Close(), b.groups.Close(), b.shareStates.Close())
 		b.replicas.Close()
-		b.closeErr = errors.Join(groups, b.cluster.Close(), b.dir.Close())
+		b.closeErr = errors.Join(coordinators, b.cluster.Close(), b.dir.Close())
 	})
 	return b.closeErr
 }
@@ -298,6 +304,7 @@ func (b *Broker) Crash() {
 		b.dir.Crash()
 		b.server.Abort()
 		b.shares.Close()
+		_ = b.txns.Close()
 		_ = b.groups.Close()
 		_ = b.shareStates.Close()
 		b.replicas.Close()
@@ -311,6 +318,9 @@ func (b *Broker) abandon() {
 	if b.shares != nil {
 		b.shares.Close()
 		_ = b.shareStates.Close()
+	}
+	if b.txns != nil {
+		_ = b.txns.Close()
 	}
 	if b.groups != nil {
 		_ = b.groups.Close()

@@ -58,6 +58,12 @@ type Broker struct {
 	TransactionStateLogReplication   int16
 	TransactionStateLogSegmentBytes  int32
 	TransactionStateLogMinISR        int32
+	TransactionMaxTimeoutMs          int32
+	TransactionalIDExpirationMs      int32
+	TransactionIDCheckMs             int32 // transaction.remove.expired.transaction.cleanup.interval.ms
+	TransactionVerification          bool  // transaction.partition.verification.enable
+	AddPartitionsRetryMs             int32 // add.partitions.to.txn.retry.backoff.ms
+	AddPartitionsRetryMaxMs          int32
 
 	Group Group // what a group has that sets nothing itself
 	Topic Topic // what a topic has that sets nothing itself

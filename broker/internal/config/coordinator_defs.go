@@ -42,8 +42,25 @@ var groupCoordinatorDefs = []Def{
 
 // transactionDefs are about transactional producers.
 var transactionDefs = []Def{
-	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", rule: atLeast(1), Ignored: true,
-		Doc: "The longest timeout that a transactional producer may ask for."},
+	{Name: "add.partitions.to.txn.retry.backoff.max.ms", Type: Int, Default: "100", rule: atLeast(0),
+		Doc:  "For how long the broker itself asks again, when a producer's next transaction comes before the last one is complete.",
+		bind: func(b *Broker) any { return &b.AddPartitionsRetryMaxMs }},
+	{Name: "add.partitions.to.txn.retry.backoff.ms", Type: Int, Default: "20", rule: atLeast(1),
+		Doc:  "How long it waits in between.",
+		bind: func(b *Broker) any { return &b.AddPartitionsRetryMs }},
+	{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", rule: atLeast(1), Ignored: true,
+		Doc: "How often it is looked for transactions whose time is over; here each is aborted when its time is over."},
+	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", rule: atLeast(1),
+		Doc:  "The longest timeout that a transactional producer may ask for.",
+		bind: func(b *Broker) any { return &b.TransactionMaxTimeoutMs }},
+	{Name: "transaction.partition.verification.enable", Type: Boolean, Default: "true", Update: ClusterWide,
+		Doc:  "Whether the coordinator is asked before the first records of an older producer's transaction are taken (KIP-890).",
+		bind: func(b *Broker) any { return &b.TransactionVerification }},
+	{Name: "transaction.remove.expired.transaction.cleanup.interval.ms", Type: Int, Default: "3600000", rule: atLeast(1),
+		Doc:  "How often it is looked for transactional ids to forget.",
+		bind: func(b *Broker) any { return &b.TransactionIDCheckMs }},
+	{Name: "transaction.state.log.load.buffer.size", Type: Int, Default: "5242880", rule: atLeast(1), Ignored: true,
+		Doc: "How many bytes at a time are read when transactions are loaded."},
 	{Name: "transaction.state.log.min.isr", Type: Int, Default: "1", rule: atLeast(1),
 		Doc:  "The min.insync.replicas of __transaction_state. Kafka's own default is 2.",
 		bind: func(b *Broker) any { return &b.TransactionStateLogMinISR }},
@@ -56,8 +73,11 @@ var transactionDefs = []Def{
 	{Name: "transaction.state.log.segment.bytes", Type: Int, Default: "104857600", rule: atLeast(1),
 		Doc:  "The segment.bytes of __transaction_state.",
 		bind: func(b *Broker) any { return &b.TransactionStateLogSegmentBytes }},
-	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", rule: atLeast(1), Ignored: true,
-		Doc: "How long a transactional id is remembered that is not used."},
+	{Name: "transaction.two.phase.commit.enable", Type: Boolean, Default: "false", Ignored: true,
+		Doc: "Whether producers may leave the decision to an outside coordinator (KIP-939)."},
+	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", rule: atLeast(1),
+		Doc:  "How long a transactional id is remembered that is not used.",
+		bind: func(b *Broker) any { return &b.TransactionalIDExpirationMs }},
 }
 
 // ignoredDefs are Kafka's settings for things that work otherwise here. They stand

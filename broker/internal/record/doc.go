@@ -38,3 +38,6 @@ const NoTimestamp int64 = -1
 
 // NoProducer is the producer id of a batch that was sent without idempotence.
 const NoProducer int64 = -1
+
+// NoSequence is the base sequence of such a batch.
+const NoSequence int32 = -1

@@ -14,6 +14,7 @@ import (
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/storage"
+	"millrace/broker/internal/txn"
 	"millrace/broker/internal/wire"
 )
 
@@ -26,7 +27,8 @@ import (
 // acks=1 and acks=all wait for the same on one node: that the records are on disk.
 // The records of all partitions are appended first, then the disk is waited for once.
 //
-// Left out: transactional batches (INVALID_TXN_STATE).
+// The first records of a transaction in a partition are taken when its coordinator knows of them: with
+// transactions of version 2 the partition is added on the way, before that it is asked (KIP-890).
 func init() { register(0, 0, 13, (*Server).produce) }
 
 // adminClientID may write to internal topics, by Kafka's own tools.
@@ -66,20 +68,24 @@ func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
 	resp.Version = r.Version
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	parts := make([]kmsg.ProduceResponseTopicPartition, len(req.Partitions))
-	image := s.cluster.Image()
+	targets := s.produceTargets(r, req)
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		out := &resp.Topics[i]
 		out.Topic, out.TopicID = t.Name, t.ID
 		out.Partitions = parts[t.First:t.End:t.End]
 		for j := range out.Partitions {
-			in, part := &req.Partitions[t.First+j], &out.Partitions[j]
+			in, part, target := &req.Partitions[t.First+j], &out.Partitions[j], &targets[t.First+j]
 			part.Default()
 			part.Partition = in.Partition
 			part.BaseOffset, part.LogStartOffset = -1, -1
-			p, info, err := s.producePartition(r, req, image, t, in)
+			var info storage.AppendInfo
+			err := target.err
+			if err == nil {
+				info, err = target.partition.Append(in.Records, storage.AppendOptions{Guard: target.guard})
+			}
 			if err != nil {
-				s.refuseProduce(part, p, in.Records, err)
+				s.refuseProduce(part, target.partition, in.Records, err)
 				continue
 			}
 			part.BaseOffset = int64(info.First)
@@ -88,7 +94,7 @@ func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
 			s.metrics.recordsIn.Add(float64(info.Records))
 			s.metrics.recordBytesIn.Add(float64(len(in.Records)))
 			if req.Acks != 0 {
-				resp.pending = append(resp.pending, pendingProduce{p, info.Last + 1, i, j})
+				resp.pending = append(resp.pending, pendingProduce{target.partition, info.Last + 1, i, j})
 			}
 		}
 	}
@@ -116,39 +122,85 @@ func refuse(code *kerr.Error, format string, args ...any) error {
 	return &refusal{code, fmt.Sprintf(format, args...)}
 }
 
-// producePartition checks and appends one partition's records.
-func (s *Server) producePartition(r *Request, req *wire.ProduceRequest, image *cluster.Image, t *wire.ProduceTopic, in *wire.ProducePartition) (*replica.Partition, storage.AppendInfo, error) {
-	var none storage.AppendInfo
+// produceTarget is where one partition's records go, or why they are refused.
+type produceTarget struct {
+	partition *replica.Partition // known with an error too, if it exists
+	err       error
+
+	transactional bool
+	producer      txn.Producer
+	sequence      int32
+	guard         storage.Guard
+}
+
+// produceTargets checks all partitions of a request before anything is appended.
+func (s *Server) produceTargets(r *Request, req *wire.ProduceRequest) []produceTarget {
+	targets := make([]produceTarget, len(req.Partitions))
+	image := s.cluster.Image()
+	var first *produceTarget // of a transaction
+	mixed := false
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := t.First; j < t.End; j++ {
+			target := &targets[j]
+			target.partition, target.err = s.produceTarget(r, req, image, t, &req.Partitions[j])
+			if batch, _, err := record.Next(req.Partitions[j].Records); err == nil && batch.Transactional() {
+				target.transactional = batch.ProducerID() >= 0 // without, the log refuses it
+				target.producer = txn.Producer{ID: batch.ProducerID(), Epoch: batch.ProducerEpoch()}
+				target.sequence = batch.BaseSequence()
+				if first == nil {
+					first = target
+				}
+				mixed = mixed || target.producer != first.producer
+			}
+		}
+	}
+	switch {
+	case first == nil:
+	case req.TransactionID == nil:
+		refuseAll(targets, kerr.TransactionalIDAuthorizationFailed)
+	case mixed:
+		refuseAll(targets, kerr.InvalidProducerIDMapping)
+	default:
+		s.admitTransaction(r, *req.TransactionID, targets)
+	}
+	return targets
+}
+
+func refuseAll(targets []produceTarget, err *kerr.Error) {
+	for i := range targets {
+		targets[i].err = refuse(err, "%s", err.Description)
+	}
+}
+
+// produceTarget finds one partition and applies the rules that need no log.
+func (s *Server) produceTarget(r *Request, req *wire.ProduceRequest, image *cluster.Image, t *wire.ProduceTopic, in *wire.ProducePartition) (*replica.Partition, error) {
 	if req.Acks < -1 || req.Acks > 1 {
-		return nil, none, refuse(kerr.InvalidRequiredAcks, "acks is %d, allowed are -1, 0 and 1", req.Acks)
+		return nil, refuse(kerr.InvalidRequiredAcks, "acks is %d, allowed are -1, 0 and 1", req.Acks)
 	}
 	name := t.Name
 	if r.Version >= 13 {
 		topic := image.TopicByID(t.ID)
 		if topic == nil {
-			return nil, none, refuse(kerr.UnknownTopicID, "no topic has this id")
+			return nil, refuse(kerr.UnknownTopicID, "no topic has this id")
 		}
 		name = topic.Name
 	}
 	if cluster.IsInternal(name) && r.ClientID != adminClientID {
-		return nil, none, refuse(kerr.InvalidTopicException, "Cannot append to internal topic %s", name)
+		return nil, refuse(kerr.InvalidTopicException, "Cannot append to internal topic %s", name)
 	}
 	p, err := s.replicas.Get(name, in.Partition)
 	if err != nil {
-		return nil, none, err
+		return nil, err
 	}
 	topic := p.Topic()
 	if r.Version >= 13 && topic.ID != t.ID {
-		return nil, none, refuse(kerr.UnknownTopicID, "no topic has this id")
+		return nil, refuse(kerr.UnknownTopicID, "no topic has this id")
 	}
 	if isr := len(topic.Partitions[in.Partition].ISR); req.Acks == -1 && isr < int(topic.Config.MinInsyncReplicas) {
-		return nil, none, refuse(kerr.NotEnoughReplicas, "The size of the current ISR is %d, min.insync.replicas is %d", isr, topic.Config.MinInsyncReplicas)
+		return nil, refuse(kerr.NotEnoughReplicas, "The size of the current ISR is %d, min.insync.replicas is %d", isr, topic.Config.MinInsyncReplicas)
 	}
-	if err := checkProduced(r.Version, in.Records); err != nil {
-		return p, none, err
-	}
-	info, err := p.Append(in.Records, storage.AppendOptions{})
-	return p, info, err
+	return p, checkProduced(r.Version, in.Records)
 }
 
 // checkProduced applies the rules that belong to the request, not to the log
@@ -167,8 +219,6 @@ func checkProduced(version int16, records []byte) error {
 		return refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain exactly one record batch per partition", version)
 	case version < 7 && batch.Compression() == record.Zstd:
 		return refuse(kerr.UnsupportedCompressionType, "Produce requests with version %d are not allowed to use ZStandard compression", version)
-	case batch.Transactional():
-		return refuse(kerr.InvalidTxnState, "transactions are not supported")
 	}
 	return nil
 }

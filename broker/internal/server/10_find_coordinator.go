@@ -13,11 +13,10 @@ import (
 //	v1 key type, throttle time, message   v3 flexible (KIP-482)   v4 several keys (KIP-699)
 //	v6 key type share (KIP-932)
 //
-// Asking for a group's coordinator makes __consumer_offsets if need be; Kafka answers
-// COORDINATOR_NOT_AVAILABLE while it does, we wait for it.
+// Asking for a group's coordinator makes __consumer_offsets if need be, for a transaction's
+// __transaction_state; Kafka answers COORDINATOR_NOT_AVAILABLE while it does, we wait for it.
 //
-// The key of a share group's partition is GROUP:TOPIC_ID:PARTITION. A transaction's coordinator is the broker that leads its
-// partition of __transaction_state; without that topic, this one.
+// The key of a share group's partition is GROUP:TOPIC_ID:PARTITION.
 func init() { register(10, 0, 6, (*Server).findCoordinator) }
 
 // Key types.
@@ -57,6 +56,11 @@ func (s *Server) coordinatorOf(r *Request, keyType int8, key string) kmsg.FindCo
 		}
 		leader = s.leaderOf(cluster.OffsetsTopic, s.groups.Partition(key))
 	case coordinatorTransaction:
+		if err := s.txns.Ensure(r.Context()); err != nil {
+			c.ErrorCode = err.Code
+			return c
+		}
+		leader = s.leaderOf(cluster.TransactionTopic, s.txns.Partition(key))
 	case coordinatorShare:
 		k, err := sharestate.ParseKey(key)
 		if err != nil {

@@ -31,6 +31,7 @@ var features = []feature{
 	{name: "kraft.version", min: 0, max: 1},
 	{name: "group.version", min: 0, max: 1, level: 1},
 	{name: "share.version", min: 0, max: 1, level: 1},
+	{name: "transaction.version", min: 0, max: 2, level: 2},
 }
 
 // softwarePattern is what a client may call itself (KIP-511).

@@ -1,8 +1,12 @@
 package server
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/txn"
 )
 
 // InitProducerId (API key 22), versions 0–5.
@@ -11,22 +15,29 @@ import (
 //	v5 transactions of version 2 (KIP-890)
 //
 // Producer ids are taken in blocks that are noted in the cluster's metadata first,
-// so that none is given out twice, not after a crash either.
+// so that none is given out twice, not after a crash either. With a transactional id the answer
+// is durable in __transaction_state, and whoever had the id before is fenced off.
 //
-// Left out: transactional ids. They are refused with UNSUPPORTED_VERSION, which
-// clients do not retry. See docs/divergence.md.
+// Left out: transactions that an outside coordinator decides (version 6, KIP-939), which
+// Kafka 4.3 does not offer either.
 func init() { register(22, 0, 5, (*Server).initProducerID) }
 
 func (s *Server) initProducerID(r *Request, req *kmsg.InitProducerIDRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	switch {
-	case req.TransactionalID != nil && *req.TransactionalID == "":
-		resp.ErrorCode = kerr.InvalidRequest.Code
 	case r.Version >= 3 && (req.ProducerID == -1) != (req.ProducerEpoch == -1):
 		resp.ErrorCode = kerr.InvalidRequest.Code
+	case req.TransactionalID != nil && *req.TransactionalID == "":
+		resp.ErrorCode = kerr.InvalidRequest.Code
 	case req.TransactionalID != nil:
-		resp.ErrorCode = kerr.UnsupportedVersion.Code
+		in := txn.InitProducer{Timeout: time.Duration(req.TransactionTimeoutMillis) * time.Millisecond}
+		if r.Version >= 3 && req.ProducerID != -1 {
+			in.Expected = &txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
+		}
+		reply := s.txns.InitProducer(r.Context(), *req.TransactionalID, in)
+		resp.ErrorCode = code(fencedAs(reply.Err, r.Version >= 4))
+		resp.ProducerID, resp.ProducerEpoch = reply.Producer.ID, reply.Producer.Epoch
 	default:
 		// Without a transactional id a producer is always a new one, whatever it was before.
 		id, err := s.cluster.NextProducerID(r.Context())
@@ -37,5 +48,6 @@ func (s *Server) initProducerID(r *Request, req *kmsg.InitProducerIDRequest) kms
 		}
 		resp.ProducerID, resp.ProducerEpoch = id, 0
 	}
+	s.metrics.failed(22, resp.ErrorCode)
 	return resp
 }

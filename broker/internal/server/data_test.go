@@ -103,7 +103,6 @@ func TestProduce_Refuses(t *testing.T) {
 		{"control batch", 9, "plain", 0, -1, reseal(func(b record.Batch) { b[22] |= 1 << 5 }), kerr.InvalidRecord},
 		{"unknown compression", 9, "plain", 0, -1, reseal(func(b record.Batch) { b[22] |= 7 }), kerr.UnsupportedCompressionType},
 		{"zstd too early", 6, "plain", 0, -1, reseal(func(b record.Batch) { b[22] |= 4 }), kerr.UnsupportedCompressionType},
-		{"transactional", 9, "plain", 0, -1, reseal(func(b record.Batch) { b[22] |= 1 << 4 }), kerr.InvalidTxnState},
 		{"too large", 9, "plain", 0, -1, batch(t, 200), kerr.MessageTooLarge},
 		{"no key", 9, "compact", 0, -1, idempotent(t, -1, -1, -1, 2), kerr.InvalidRecord},
 	} {
@@ -183,11 +182,6 @@ func TestProduce_IdempotentProducer(t *testing.T) {
 			t.Fatalf("v%d: %+v, known %v", v, r, seen)
 		}
 		seen[r.ProducerID] = true
-	}
-	txn := kmsg.NewPtrInitProducerIDRequest()
-	txn.TransactionalID = kmsg.StringPtr("t")
-	if r := ask[*kmsg.InitProducerIDResponse](c, txn, 4); r.ErrorCode != kerr.UnsupportedVersion.Code || r.ProducerID != -1 {
-		t.Fatalf("%+v", r)
 	}
 }
 

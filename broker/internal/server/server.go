@@ -26,6 +26,7 @@ import (
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/shares"
 	"millrace/broker/internal/sharestate"
+	"millrace/broker/internal/txncoordinator"
 	"millrace/broker/internal/wire"
 )
 
@@ -34,6 +35,8 @@ type Options struct {
 	Cluster  *cluster.Controller
 	Replicas *replica.Manager
 	Groups   *coordinator.Coordinator
+	Txns     *txncoordinator.Coordinator
+	Markers  Markers
 	Shares   *shares.Manager
 	// ShareStates keeps what Shares knows.
 	ShareStates *sharestate.Coordinator
@@ -68,6 +71,8 @@ type Server struct {
 	cluster     *cluster.Controller
 	replicas    *replica.Manager
 	groups      *coordinator.Coordinator
+	txns        *txncoordinator.Coordinator
+	markers     Markers
 	shares      *shares.Manager
 	shareStates *sharestate.Coordinator
 	clusterID   string
@@ -99,7 +104,8 @@ func New(o Options) *Server {
 		o.StallTimeout = DefaultStallTimeout
 	}
 	s := &Server{
-		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, shares: o.Shares, shareStates: o.ShareStates, clusterID: o.ClusterID, nodeID: o.NodeID,
+		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, txns: o.Txns, markers: o.Markers,
+		shares: o.Shares, shareStates: o.ShareStates, clusterID: o.ClusterID, nodeID: o.NodeID,
 		log: o.Log, metrics: o.Metrics,
 		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
