@@ -148,14 +148,17 @@ func (c *Client) createTopic(ctx context.Context, t events.Topic) error {
 	if err != nil && !errors.Is(created.Err, kerr.TopicAlreadyExists) && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("create topic %s: %w", t.Name, err)
 	}
-	// The other brokers hear of it a little later.
+	// The brokers hear of it, and of the leaders of its partitions, a little later.
 	for deadline := time.Now().Add(c.config.Patience); ; {
 		n, err := c.partitions(ctx, t.Name)
-		if err != nil || n > 0 {
-			return err
+		if err == nil && n > 0 {
+			_, err = c.endOffsets(ctx, t.Name)
+			if err == nil {
+				return nil
+			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("topic %s was created, but the broker does not know it after %s", t.Name, c.config.Patience)
+			return fmt.Errorf("topic %s was created, but is not to be used after %s: %w", t.Name, c.config.Patience, err)
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
 			return err

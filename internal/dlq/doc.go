@@ -35,5 +35,5 @@
 // # Memory
 //
 // Topics are streamed. What is kept is the state of each letter that was ever touched
-// and still exists (about 300 bytes), and what the caller asks to be kept.
+// and still exists (about 400 bytes, BenchmarkLedger), and what the caller asks to be kept.
 package dlq
