@@ -248,7 +248,10 @@ func (p *program) redrive(ctx context.Context, client *dlq.Client, o dlq.Redrive
 	} else {
 		p.showRedrive(&report)
 	}
-	if err == nil && report.Refused+report.Failed > 0 {
+	switch {
+	case errors.Is(err, context.Canceled):
+		err = &hinted{err: errors.New("interrupted"), hint: "Run it again: what was sent is not sent a second time."}
+	case err == nil && report.Refused+report.Failed > 0:
 		err = errNotAll
 	}
 	return adviseDLQ(err)

@@ -59,6 +59,13 @@ func newNode(s *span.Span) *Node {
 		if outcome := s.Attrs[attrOutcome]; outcome != "" && outcome != "ok" {
 			n.Notes = append(n.Notes, strings.ReplaceAll(outcome, "_", " "))
 		}
+	case Send:
+		if s.Attrs[attrOperation] == "redrive" { // of millrace dlq: it stands beside the first sending
+			n.Notes = append(n.Notes, "to "+n.Topic)
+			if n.Offset != "" {
+				n.Notes = append(n.Notes, "partition "+n.Partition+", offset "+n.Offset)
+			}
+		}
 	case Statement:
 		if text := strings.Join(strings.Fields(s.Attrs[attrQuery]), " "); text != "" {
 			n.Title = shorten(text)
