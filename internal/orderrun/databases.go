@@ -51,6 +51,24 @@ func (d *databases) mails(ctx context.Context, ids []string) (n int, err error) 
 	return n, err
 }
 
+// sentMails reads which mails were sent about orders: order → kind → how many.
+func (d *databases) sentMails(ctx context.Context, ids []string) (map[string]map[string]int, error) {
+	rows, err := d.notification.Query(ctx, `SELECT order_id, kind FROM mails WHERE order_id = ANY ($1)`, ids)
+	if err != nil {
+		return nil, err
+	}
+	sent := map[string]map[string]int{}
+	var order, kind string
+	_, err = pgx.ForEachRow(rows, []any{&order, &kind}, func() error {
+		if sent[order] == nil {
+			sent[order] = map[string]int{}
+		}
+		sent[order][kind]++
+		return nil
+	})
+	return sent, err
+}
+
 // storedOrder is a row of the order service.
 type storedOrder struct{ ID, CustomerID, Status string }
 

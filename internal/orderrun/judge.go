@@ -103,6 +103,12 @@ func (r *run) gather(ctx context.Context) (evidence, error) {
 			e.unprocessed[group+" of topic "+read.topic] = n
 		}
 	}
+	if r.MailTable {
+		if e.mails, err = r.db.sentMails(ctx, all); err != nil {
+			return e, fmt.Errorf("read mails: %w", err)
+		}
+		return e, nil
+	}
 	mails, err := r.mail.Mails(ctx, "")
 	if err != nil {
 		return e, fmt.Errorf("read the mail box: %w", err)

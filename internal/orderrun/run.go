@@ -25,6 +25,9 @@ type Config struct {
 	OrderURL, InventoryURL, MailURL                 string
 	OrderDatabase, InventoryDatabase, MailsDatabase string
 	Kafka                                           Kafka
+	// MailTable counts mails in the table of those that were sent. The mail box keeps
+	// the latest ones only, so it cannot tell of very many orders.
+	MailTable bool
 
 	// Progress is told what is going on.
 	Progress func(format string, args ...any)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"millrace/internal/datadir"
 	"millrace/internal/supervise"
@@ -30,6 +31,8 @@ type EnvConfig struct {
 type Env struct {
 	config EnvConfig
 	say    func(key string, args A) // of the stage
+
+	shops atomic.Int64 // names the folders of private shops
 
 	mu      sync.Mutex // guards what follows
 	sup     *supervise.Supervisor
@@ -130,8 +133,9 @@ func (e *Env) line(part string, line []byte) {
 }
 
 // ownVariables begin the variables that are this project's business and must not
-// reach a part by accident.
-var ownVariables = []string{"MILLRACE_", "KAFKA_", "GOMEMLIMIT=", "GOGC=", "FAULTS", "WRONG_WAYS="}
+// reach a part by accident: above all DATABASE_URL, for a private shop has a private
+// Postgres, and what it breaks is not to be the user's.
+var ownVariables = []string{"MILLRACE_", "KAFKA_", "DATABASE_", "PG", "OTEL_", "GOMEMLIMIT=", "GOGC=", "FAULTS", "WRONG_WAYS=", "RETRY_", "PARK_KEYS="}
 
 // partEnviron is the environment of a process started here.
 func (e *Env) partEnviron() []string {

@@ -104,6 +104,9 @@ func Look(ctx context.Context, admin *kadm.Client, group, topic string) (View, e
 	for partition, lag := range described.Lag[topic] {
 		v.Lags[partition], v.Commits[partition] = max(0, lag.Lag), lag.Commit.At
 	}
+	if err := addUnread(ctx, admin, topic, &v); err != nil {
+		return View{}, err
+	}
 	var readers []kadm.DescribedGroupMember
 	clients := map[string]int{}
 	for _, m := range described.Members {
@@ -129,6 +132,31 @@ func Look(ctx context.Context, admin *kadm.Client, group, topic string) (View, e
 	}
 	slices.SortFunc(v.Holders, func(a, b Holder) int { return strings.Compare(a.Member, b.Member) })
 	return v, nil
+}
+
+// addUnread adds partitions of which the group has neither a member nor a committed
+// offset: it is behind by all that is there.
+func addUnread(ctx context.Context, admin *kadm.Client, topic string, v *View) error {
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil || len(ends[topic]) == len(v.Lags) {
+		return err
+	}
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return err
+	}
+	for partition, end := range ends[topic] {
+		if _, known := v.Lags[partition]; !known {
+			v.Lags[partition], v.Commits[partition] = end.Offset-starts[topic][partition].Offset, -1
+		}
+	}
+	return nil
 }
 
 // Await waits until the group is as it is wanted.

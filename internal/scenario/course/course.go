@@ -27,7 +27,7 @@ var files embed.FS
 
 // All lists the scenarios in the order of the course.
 func All() []scenario.Scenario {
-	all := slices.Concat([]scenario.Scenario{queueVsBroadcast}, logScenarios())
+	all := slices.Concat([]scenario.Scenario{queueVsBroadcast}, logScenarios(), shopScenarios(), wrongWays())
 	for i := range all {
 		all[i].Texts = scenario.MustLoad(files, all[i].Name)
 	}
@@ -39,6 +39,11 @@ func logScenarios() []scenario.Scenario {
 	return []scenario.Scenario{
 		keysAndOrder, startPositions, surplusConsumer, rebalance, acks, brokerRestart, connections,
 	}
+}
+
+// shopScenarios break a shop, and see it mend itself.
+func shopScenarios() []scenario.Scenario {
+	return []scenario.Scenario{consumerDown, burst, poison, redrive, replayState, duplicateDelivery}
 }
 
 // is makes a check; its text has the key "check." and the name.
