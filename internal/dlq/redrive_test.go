@@ -68,7 +68,7 @@ func TestRedrive_SendsOnceAndMarks(t *testing.T) {
 		t.Errorf("got %+v, %v, %v", retry, ok, err)
 	}
 	ended := spans.Ended()
-	if len(ended) != 1 || ended[0].Name() != "redrive "+topic || len(ended[0].Links()) != 1 || ended[0].Parent().IsValid() {
+	if len(ended) != 1 || ended[0].Name() != "redrive "+events.RetryTopic(topic, "billing") || len(ended[0].Links()) != 1 || ended[0].Parent().IsValid() {
 		t.Fatalf("spans %v", ended)
 	}
 	link, own := ended[0].Links()[0].SpanContext, ended[0].SpanContext()

@@ -43,8 +43,8 @@ func (r *redrive) startSpan(ctx context.Context, i *item) *redriveSpan {
 	if link := trace.LinkFromContext(messaging.Propagator.Extract(ctx, carrier)); link.SpanContext.IsValid() {
 		options = append(options, trace.WithLinks(link))
 	}
-	ctx, span := r.tracer.Start(ctx, "redrive "+d.OriginalTopic, options...) //nolint:spancheck // the item's result ends it
-	return &redriveSpan{ctx, span}                                           //nolint:spancheck // the same
+	ctx, span := r.tracer.Start(ctx, "redrive "+i.to.topic, options...) //nolint:spancheck // the item's result ends it
+	return &redriveSpan{ctx, span}                                      //nolint:spancheck // the same
 }
 
 // attrLetter, on a redrive span, is the letter's id.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"millrace/pkg/events"
@@ -61,6 +62,7 @@ type Consumer struct {
 	config   ConsumerConfig
 	log      *slog.Logger
 	tracer   trace.Tracer
+	client   []attribute.KeyValue // of each span
 	metrics  consumerMetrics
 	handlers []topicHandler
 
@@ -110,6 +112,7 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 		config:   c,
 		log:      c.Logger.With("group", c.Group),
 		tracer:   Tracer(c.TracerProvider),
+		client:   c.Kafka.clientAttributes(),
 		metrics:  newConsumerMetrics(c.Registerer),
 		draining: make(chan struct{}),
 		aborted:  aborted,

@@ -52,15 +52,15 @@ func TestTracing_DelayedTries(t *testing.T) {
 	const want = `create orders [producer] Unset
   . 
   process orders [consumer] Error
-    . error.type=transient messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=2 millrace.outcome=delayed millrace.queue_ms
+    . error.type=transient messaging.client.id=millrace messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=2 millrace.outcome=delayed millrace.queue_ms server.address=127.0.0.1 server.port
     -> create orders 
     ! try failed error.message=not yet millrace.attempts=1
     ! try failed error.message=not yet millrace.attempts=2
     send orders-retry-test-group [client] Unset
-      . messaging.client.id=millrace messaging.destination.name=orders-retry-test-group messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka
+      . messaging.client.id=millrace messaging.destination.name=orders-retry-test-group messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka server.address=127.0.0.1 server.port
       -> create orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id
   process orders [consumer] Unset
-    . messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=4 millrace.attempts_before=2 millrace.outcome=ok millrace.queue_ms millrace.retry.reason=delay millrace.retry.topic=orders-retry-test-group
+    . messaging.client.id=millrace messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=4 millrace.attempts_before=2 millrace.outcome=ok millrace.queue_ms millrace.retry.reason=delay millrace.retry.topic=orders-retry-test-group server.address=127.0.0.1 server.port
     -> create orders 
     ! try failed error.message=not yet millrace.attempts=3
 `

@@ -249,7 +249,7 @@ func withoutRetry(headers map[string]string) map[string]string {
 func (c *Consumer) traced(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		h := inHandOf(m)
-		ctx, span := startProcess(m.Context(), c.tracer, c.config.Trace, h)
+		ctx, span := startProcess(m.Context(), c.tracer, c.client, c.config.Trace, h)
 		defer span.End()
 		m.SetContext(ctx)
 		_, err := next(m)

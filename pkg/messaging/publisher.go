@@ -10,6 +10,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -25,6 +26,7 @@ type Publisher struct {
 	config  *sarama.Config
 	log     *slog.Logger
 	tracer  trace.Tracer
+	client  []attribute.KeyValue // of each span
 	metrics publisherMetrics
 
 	// mu is read-locked while sending and locked to connect and to disconnect. It
@@ -66,6 +68,7 @@ func NewPublisher(c Config, o PublisherOptions) (*Publisher, error) {
 		config:  config,
 		log:     o.Logger,
 		tracer:  Tracer(o.TracerProvider),
+		client:  c.clientAttributes(),
 		metrics: newPublisherMetrics(o.Registerer),
 	}, nil
 }
@@ -77,7 +80,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	span := startSend(p.tracer, p.config.ClientID, topic, messages)
+	span := startSend(p.tracer, p.client, topic, messages)
 	started := time.Now()
 	records := make([]*sarama.ProducerMessage, len(messages))
 	for i, m := range messages {

@@ -1,7 +1,9 @@
 package messaging
 
 import (
+	"cmp"
 	"context"
+	"net"
 	"strconv"
 	"time"
 
@@ -38,6 +40,8 @@ const (
 	AttrBatchCount    = attribute.Key("messaging.batch.message_count")
 	AttrGroup         = attribute.Key("messaging.consumer.group.name")
 	AttrClientID      = attribute.Key("messaging.client.id")
+	AttrServerAddress = attribute.Key("server.address")
+	AttrServerPort    = attribute.Key("server.port")
 	AttrErrorType     = attribute.Key("error.type")
 	AttrErrorMessage  = attribute.Key("error.message")
 )
@@ -94,6 +98,21 @@ func OperationAttributes(operation, kind, topic string) []attribute.KeyValue {
 	}
 }
 
+// clientAttributes are what the spans of a client say of itself and of its broker. With several
+// brokers it is not known which one was spoken to, so none is named.
+func (c Config) clientAttributes() []attribute.KeyValue {
+	attributes := []attribute.KeyValue{AttrClientID.String(cmp.Or(c.ClientID, defaultClient))}
+	if len(c.Brokers) == 1 {
+		if host, port, err := net.SplitHostPort(c.Brokers[0]); err == nil {
+			attributes = append(attributes, AttrServerAddress.String(host))
+			if n, err := strconv.Atoi(port); err == nil {
+				attributes = append(attributes, AttrServerPort.Int(n))
+			}
+		}
+	}
+	return attributes
+}
+
 // SetCreatedAt tells the send span since when a message has waited in an outbox.
 func SetCreatedAt(m *message.Message, t time.Time) {
 	m.Metadata[metadataCreatedAt] = strconv.FormatInt(t.UnixNano(), 10)
@@ -101,7 +120,7 @@ func SetCreatedAt(m *message.Message, t time.Time) {
 
 // startSend starts the span of a batch, and gives its context to the messages that
 // have none.
-func startSend(tracer trace.Tracer, clientID, topic string, messages []*message.Message) trace.Span {
+func startSend(tracer trace.Tracer, client []attribute.KeyValue, topic string, messages []*message.Message) trace.Span {
 	kind := trace.SpanKindProducer
 	for _, m := range messages {
 		if m.Metadata["traceparent"] != "" {
@@ -112,7 +131,7 @@ func startSend(tracer trace.Tracer, clientID, topic string, messages []*message.
 	ctx, span := tracer.Start(messages[0].Context(), "send "+topic, trace.WithSpanKind(kind),
 		trace.WithAttributes(OperationAttributes("send", "send", topic)...))
 	if span.IsRecording() {
-		span.SetAttributes(AttrClientID.String(clientID))
+		span.SetAttributes(client...)
 		if len(messages) > 1 {
 			span.SetAttributes(AttrBatchCount.Int(len(messages)))
 		}
@@ -162,7 +181,7 @@ func endSend(span trace.Span, started time.Time, messages []*message.Message, re
 // startProcess starts the span of one message. Where it comes out of a retry topic, the
 // place is that of the original record, and the span stands, as every other, below the
 // creation of the message; a redrive is linked to in addition.
-func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelation, h *inHand) (context.Context, trace.Span) {
+func startProcess(ctx context.Context, tracer trace.Tracer, client []attribute.KeyValue, relation TraceRelation, h *inHand) (context.Context, trace.Span) {
 	d := &h.delivery
 	created := Propagator.Extract(ctx, propagation.MapCarrier(d.Headers))
 	options := []trace.SpanStartOption{
@@ -183,6 +202,7 @@ func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelati
 	}
 	ctx, span := tracer.Start(created, "process "+d.Topic, options...)
 	if span.IsRecording() {
+		span.SetAttributes(client...)
 		span.SetAttributes(
 			AttrGroup.String(d.Group),
 			AttrPartition.String(strconv.Itoa(int(d.Partition))),
@@ -207,8 +227,8 @@ func startProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelati
 }
 
 // StartProcess starts the span of one message, for a consumer that is not a [Consumer].
-func StartProcess(ctx context.Context, tracer trace.Tracer, relation TraceRelation, d *Delivery) (context.Context, trace.Span) {
-	return startProcess(ctx, tracer, relation, &inHand{delivery: *d, since: d.Timestamp})
+func StartProcess(ctx context.Context, tracer trace.Tracer, c Config, d *Delivery) (context.Context, trace.Span) {
+	return startProcess(ctx, tracer, c.clientAttributes(), c.Trace, &inHand{delivery: *d, since: d.Timestamp})
 }
 
 // FailSpan marks the span of [StartProcess] as failed.

@@ -26,7 +26,7 @@ func spanTree(spans []sdktrace.ReadOnlySpan) string {
 	for _, s := range spans {
 		names[s.SpanContext().SpanID()] = s.Name()
 	}
-	varying := []attribute.Key{messaging.AttrMessageID, messaging.AttrQueueTime, messaging.AttrOutboxWait}
+	varying := []attribute.Key{messaging.AttrMessageID, messaging.AttrQueueTime, messaging.AttrOutboxWait, messaging.AttrServerPort}
 	describe := func(attributes []attribute.KeyValue) string {
 		var parts []string
 		for _, a := range attributes {
@@ -124,14 +124,14 @@ func TestTracing_ChildAndLink(t *testing.T) {
 	const want = `create orders [producer] Unset
   . 
   process orders [consumer] Error
-    . error.type=transient messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=2 millrace.outcome=dead_letter millrace.queue_ms
+    . error.type=transient messaging.client.id=millrace messaging.consumer.group.name=test-group messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=process messaging.operation.type=process messaging.system=kafka millrace.attempts=2 millrace.outcome=dead_letter millrace.queue_ms server.address=127.0.0.1 server.port
     -> create orders 
     ! try failed error.message=boom millrace.attempts=1
     ! try failed error.message=boom millrace.attempts=2
     send orders-dlq [producer] Unset
-      . messaging.client.id=millrace messaging.destination.name=orders-dlq messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka
+      . messaging.client.id=millrace messaging.destination.name=orders-dlq messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka server.address=127.0.0.1 server.port
 send orders [client] Unset
-  . messaging.client.id=millrace messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka millrace.outbox_ms
+  . messaging.client.id=millrace messaging.destination.name=orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id messaging.operation.name=send messaging.operation.type=send messaging.system=kafka millrace.outbox_ms server.address=127.0.0.1 server.port
   -> create orders messaging.destination.partition.id=0 messaging.kafka.message.key=order_1 messaging.kafka.offset=0 messaging.message.id millrace.outbox_ms
 `
 	if got := withoutPartition(traceOfAFailure(t, messaging.ChildAndLink)); got != withoutPartition(want) {
@@ -176,7 +176,7 @@ func TestTracing_BatchLinksToEachMessage(t *testing.T) {
 	const want = `create orders [internal] Unset
   . 
 send orders [client] Unset
-  . messaging.batch.message_count=2 messaging.client.id=millrace messaging.destination.name=orders messaging.operation.name=send messaging.operation.type=send messaging.system=kafka
+  . messaging.batch.message_count=2 messaging.client.id=millrace messaging.destination.name=orders messaging.operation.name=send messaging.operation.type=send messaging.system=kafka server.address=127.0.0.1 server.port
   -> create orders messaging.destination.partition.id=0 messaging.kafka.message.key=a messaging.kafka.offset=0 messaging.message.id
 `
 	if got := spanTree(recorder.Ended()); got != want {

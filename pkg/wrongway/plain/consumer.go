@@ -169,7 +169,7 @@ func (c *Consumer) work(m *message.Message, topic string, h messaging.Handler) e
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.Context()), tryTimeout)
 	defer cancel()
 	d := c.delivery(m, topic)
-	ctx, span := messaging.StartProcess(ctx, c.tracer, c.config.Kafka.Trace, &d)
+	ctx, span := messaging.StartProcess(ctx, c.tracer, c.config.Kafka, &d)
 	defer span.End()
 	err := c.try(ctx, h, &d)
 	switch {
