@@ -76,9 +76,15 @@ func newData(t *testing.T) string {
 // startUp runs `millrace up` on a folder. It is ended with the test.
 func startUp(t *testing.T, data string, args ...string) *up {
 	t.Helper()
+	return startUpIn(t, environ(), data, args...)
+}
+
+// startUpIn is startUp with an environment.
+func startUpIn(t *testing.T, environment []string, data string, args ...string) *up {
+	t.Helper()
 	u := &up{t: t, data: data, exited: make(chan struct{}), news: make(chan struct{})}
 	u.cmd = exec.Command(binary, append([]string{"up", "--data", data}, args...)...)
-	u.cmd.Env = environ()
+	u.cmd.Env = environment
 	u.cmd.Stdout = &u.stdout
 	stderr, err := u.cmd.StderrPipe()
 	if err != nil {
