@@ -129,7 +129,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.`,
 		}
 	}
 	add(groupStart, newUp(p))
-	add(groupUse, newOrder(p), newProducts(p), newTrace(p), newDLQ(p), newReplay(p), newScenario(p))
+	add(groupUse, newOrder(p), newProducts(p), newTrace(p), newDLQ(p), newReplay(p), newScenario(p), newPart(p), newFault(p))
 	add(groupParts, newBroker(p), newService(p, inventoryService), newService(p, notificationService), newPostgres(p), newMail(p), newCollector(p))
 	root.AddCommand(newVersion(p), newHealth(p), newSecrets(p), newProvision(p))
 	noteRuns(p, root)

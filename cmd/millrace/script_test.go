@@ -164,6 +164,7 @@ func fakeShop(t *testing.T) http.Handler {
 		}
 		_, _ = w.Write([]byte(`{"spans":[]}`))
 	})
+	fakeControl(mux)
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /notready", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, 503, isJSON, map[string]string{"status": "unavailable"})

@@ -30,6 +30,11 @@ const (
 	AfterVar    = "MILLRACE_ENDS_AFTER" // a lock file: end only when nobody holds it any more
 )
 
+// StopWord is what up writes into the lifeline before it ends it on purpose. Then up sees
+// to it that the parts end in order, also when it ends this one alone; a lifeline that ends
+// without it means that nobody does.
+const StopWord = "stop"
+
 // How long a part that lost its parent may take.
 const (
 	// patience is how long a part waits for those that need it (AfterVar).
@@ -63,8 +68,9 @@ func Run(ctx context.Context, body func(context.Context) error) error {
 		}
 		defer func() { _ = lock.Close() }()
 	}
+	asked := make(chan struct{})
 	if os.Getenv(LifelineVar) == "stdin" {
-		go followLifeline(os.Stdin, end)
+		go followLifeline(os.Stdin, func() { close(asked) }, end)
 	} else {
 		context.AfterFunc(ctx, restore)
 	}
@@ -75,7 +81,7 @@ func Run(ctx context.Context, body func(context.Context) error) error {
 		defer cancel()
 		context.AfterFunc(told, func() {
 			defer cancel()
-			waitUntilFree(path)
+			waitUntilFree(path, asked)
 		})
 	}
 	if err := body(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -87,9 +93,9 @@ func Run(ctx context.Context, body func(context.Context) error) error {
 // waitUntilFree waits, within patience, until nobody holds the lock: a service
 // that drains needs the broker and its database to the end. When up ends the
 // parts in order, nobody does; when up was killed, all parts are told at once.
-func waitUntilFree(path string) {
+func waitUntilFree(path string, asked <-chan struct{}) {
 	const lookEvery = 20 * time.Millisecond
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(lookEvery) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		lock, err := filelock.TryExclusive(path)
 		if err == nil {
 			_ = lock.Close()
@@ -98,13 +104,22 @@ func waitUntilFree(path string) {
 		if !errors.Is(err, filelock.ErrHeld) {
 			return
 		}
+		select {
+		case <-asked: // up keeps the order
+			return
+		case <-time.After(lookEvery):
+		}
 	}
 }
 
 // followLifeline reads until the parent's end of the pipe is closed, which is
-// the parent's wish or its death, and then gives the part a limited time. The
+// the parent's wish (asked) or its death, and then gives the part a limited time. The
 // goroutine ends with the process: a read of standard input cannot be broken off.
-func followLifeline(r io.Reader, stop func()) {
+func followLifeline(r io.Reader, asked, stop func()) {
+	word, _ := io.ReadAll(io.LimitReader(r, int64(len(StopWord))))
+	if string(word) == StopWord {
+		asked()
+	}
 	_, _ = io.Copy(io.Discard, r)
 	stop()
 	time.Sleep(lostParentGrace)

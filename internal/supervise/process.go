@@ -31,7 +31,7 @@ func (e Exit) Failed() bool { return e.Code != 0 }
 // process is one running child.
 type process struct {
 	cmd      *exec.Cmd
-	lifeline io.Closer // the parent's end of the child's standard input
+	lifeline io.WriteCloser // the parent's end of the child's standard input
 	started  time.Time
 	done     chan struct{} // closed when the process has ended and its output is read
 	exit     Exit          // valid after done

@@ -4,12 +4,16 @@ package supervise
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
+
+	"millrace/internal/part"
 )
 
-// interrupt asks the child to end: SIGTERM, and the end of its lifeline.
+// interrupt asks the child to end: the word for it, SIGTERM, and the end of its lifeline.
 func (p *process) interrupt() {
+	_, _ = io.WriteString(p.lifeline, part.StopWord)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.lifeline.Close()
 }

@@ -61,7 +61,7 @@ func New(set *fault.Set, log *slog.Logger) http.Handler {
 			Slug: "invalid-fault", Status: http.StatusUnprocessableEntity, Title: "There cannot be such a fault",
 			Help: "The detail names the field, its value and what is allowed. GET /admin/faults lists the points.",
 		}, func(e *fault.InvalidError) (string, []problem.Violation) {
-			return e.Error(), []problem.Violation{{Pointer: pointer(e.Field), Rule: "allowed", Detail: e.Error()}}
+			return "", []problem.Violation{{Pointer: pointer(e.Field), Rule: "allowed", Detail: e.Error()}}
 		}),
 	)}
 	mux := http.NewServeMux()
