@@ -140,17 +140,17 @@ func FormatUnitPrices(prices []Money) string {
 // ParseUnitPrices reads the value of [HeaderUnitPrices] for an order with so many
 // items. An error is a *[HeaderError].
 func ParseUnitPrices(value string, items int) ([]Money, error) {
-	fail := func(rule string) ([]Money, error) {
-		return nil, &HeaderError{Header: HeaderUnitPrices, Value: shorten(value), Rule: rule}
+	wrong := func(rule string) error {
+		return &HeaderError{Header: HeaderUnitPrices, Value: shorten(value), Rule: rule}
 	}
 	if items < 1 || strings.Count(value, ",") != items-1 {
-		return fail("must hold one price for each of the " + strconv.Itoa(items) + " items")
+		return nil, wrong("must hold one price for each of the " + strconv.Itoa(items) + " items")
 	}
 	prices := make([]Money, 0, items)
 	for text := range strings.SplitSeq(value, ",") {
 		price, err := ParseMoney(text)
 		if err != nil || price < 0 {
-			return fail("must be amounts like 12.50, zero or more")
+			return nil, wrong("must be amounts like 12.50, zero or more")
 		}
 		prices = append(prices, price)
 	}

@@ -243,9 +243,10 @@ func fail(span trace.Span, err error) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// TraceIDOf returns the trace of a message by its headers, if that trace is recorded.
-func TraceIDOf(headers map[string]string) string {
-	created := trace.SpanContextFromContext(Propagator.Extract(context.Background(), propagation.MapCarrier(headers)))
+// TraceIDOf returns the trace of a message by its headers, if that trace is recorded. ctx
+// must not be within a span of its own.
+func TraceIDOf(ctx context.Context, headers map[string]string) string {
+	created := trace.SpanContextFromContext(Propagator.Extract(ctx, propagation.MapCarrier(headers)))
 	if !created.IsSampled() {
 		return ""
 	}

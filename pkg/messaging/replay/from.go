@@ -32,29 +32,29 @@ const maxPositions = 1000
 
 // ParseFrom reads what --from takes.
 func ParseFrom(text string) (From, error) {
-	fail := func(why string) (From, error) {
+	wrong := func(why string) error {
 		if len(text) > 80 {
 			text = text[:80] + "…"
 		}
-		return From{}, fmt.Errorf("start %q %s; allowed: %s", text, why, fromForms)
+		return fmt.Errorf("start %q %s; allowed: %s", text, why, fromForms)
 	}
 	if text == "beginning" {
 		return From{}, nil
 	}
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		if t.Unix() <= 0 || t.Year() > 9999 {
-			return fail("lies outside of the years 1970 to 9999")
+			return From{}, wrong("lies outside of the years 1970 to 9999")
 		}
 		return From{Time: t.UTC()}, nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		if n < 0 {
-			return fail("is negative")
+			return From{}, wrong("is negative")
 		}
 		return From{Each: &n}, nil
 	}
 	if strings.Count(text, ",") >= maxPositions {
-		return fail("has more than " + strconv.Itoa(maxPositions) + " offsets")
+		return From{}, wrong("has more than " + strconv.Itoa(maxPositions) + " offsets")
 	}
 	var from From
 	for part := range strings.SplitSeq(text, ",") {
@@ -66,11 +66,11 @@ func ParseFrom(text string) (From, error) {
 		p, err := strconv.ParseInt(partition, 10, 32)
 		n, offsetErr := strconv.ParseInt(offset, 10, 64)
 		if !ok || err != nil || offsetErr != nil || p < 0 || n < 0 || topic == "" && strings.Contains(place, "/") {
-			return fail("is none of the forms")
+			return From{}, wrong("is none of the forms")
 		}
 		position := Position{Topic: topic, Partition: int32(p), Offset: n}
 		if slices.ContainsFunc(from.Offsets, func(o Position) bool { return o.Topic == topic && o.Partition == position.Partition }) {
-			return fail("names a partition twice")
+			return From{}, wrong("names a partition twice")
 		}
 		from.Offsets = append(from.Offsets, position)
 	}
@@ -97,9 +97,6 @@ func (f From) String() string {
 		return "beginning"
 	}
 }
-
-// isBeginning tells that nothing at all may be missing from the topics.
-func (f From) isBeginning() bool { return f.Time.IsZero() && f.Each == nil && len(f.Offsets) == 0 }
 
 // of returns the offset that was given for a partition.
 func (f From) of(topic string, partition int32) (offset int64, ok bool) {

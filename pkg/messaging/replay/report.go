@@ -78,7 +78,7 @@ type Skip struct {
 	Example string `json:"example"`
 }
 
-// Restored adds to a count; 0 makes it appear.
+// restored adds to a count; 0 makes it appear.
 func (r *Report) restored(what string, n int64) {
 	i := slices.IndexFunc(r.Restored, func(c Count) bool { return c.What == what })
 	if i < 0 {
@@ -111,7 +111,7 @@ func (r *Report) find(format string, args ...any) {
 }
 
 // RestoredOf returns a count of Restored.
-func (r Report) RestoredOf(what string) int64 {
+func (r *Report) RestoredOf(what string) int64 {
 	for _, c := range r.Restored {
 		if c.What == what {
 			return c.Count
@@ -121,7 +121,7 @@ func (r Report) RestoredOf(what string) int64 {
 }
 
 // SkippedFor returns a count of Skipped.
-func (r Report) SkippedFor(reason string) int64 {
+func (r *Report) SkippedFor(reason string) int64 {
 	for _, s := range r.Skipped {
 		if s.Reason == reason {
 			return s.Count

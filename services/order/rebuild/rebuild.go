@@ -117,7 +117,7 @@ func (b *rebuild) orders(ctx context.Context, batch []replay.Record) error {
 func (b *rebuild) placed(ctx context.Context, record replay.Record, e events.OrderCreated) (p order.Placed, finding string, err error) {
 	p.Order = order.Order{
 		ID: e.OrderID, CustomerID: e.CustomerID, Status: order.Pending, Items: make([]order.Item, len(e.Items)), Total: e.Total,
-		TraceID: messaging.TraceIDOf(record.Headers), CreatedAt: e.Timestamp, UpdatedAt: e.Timestamp,
+		TraceID: messaging.TraceIDOf(ctx, record.Headers), CreatedAt: e.Timestamp, UpdatedAt: e.Timestamp,
 	}
 	prices, finding, err := b.unitPrices(ctx, record, e)
 	if err != nil {
@@ -150,14 +150,7 @@ func (b *rebuild) unitPrices(ctx context.Context, record replay.Record, e events
 			prices[i] = b.prices[item.ProductID]
 		}
 	}
-	sum, fits := events.Money(0), true
-	for i, item := range e.Items {
-		line, ok := prices[i].Times(item.Quantity)
-		if sum, fits = sum.Plus(line); !ok || !fits {
-			break
-		}
-	}
-	if sum != e.Total {
+	if sum, fits := totalOf(e.Items, prices); !fits || sum != e.Total {
 		source := "the unit prices of its event"
 		if headerErr != nil {
 			source = "the prices of now (its event has none)"
@@ -165,6 +158,17 @@ func (b *rebuild) unitPrices(ctx context.Context, record replay.Record, e events
 		finding = fmt.Sprintf("order %s: %s add up to %s, its total is %s", e.OrderID, source, sum, e.Total)
 	}
 	return prices, finding, nil
+}
+
+// totalOf adds up what items cost; fits is false when that is no amount any more.
+func totalOf(items []events.Item, prices []events.Money) (sum events.Money, fits bool) {
+	for i, item := range items {
+		line, ok := prices[i].Times(item.Quantity)
+		if sum, fits = sum.Plus(line); !ok || !fits {
+			return sum, false
+		}
+	}
+	return sum, true
 }
 
 func acceptOutcome(record replay.Record) error {
