@@ -160,7 +160,7 @@ func replayText(o terminal.Output, r replay.Report, service string) string {
 	}
 	b.WriteString(counts.Render(o))
 	for _, s := range r.Skipped {
-		fmt.Fprintf(&b, "\nskipped, %s: the first is %s", s.Reason, terminal.Safe(s.Example))
+		fmt.Fprintf(&b, "\nskipped, %s: one is %s", s.Reason, terminal.Safe(s.Example))
 	}
 	for _, g := range r.Gaps {
 		fmt.Fprintf(&b, "\n%s %s", o.Paint(terminal.Yellow, "missing:"), g)

@@ -71,7 +71,7 @@ type Count struct {
 	Count int64  `json:"count"`
 }
 
-// Skip is a number of records, one reason, and the first of them.
+// Skip is a number of records, one reason, and one of them.
 type Skip struct {
 	Reason  string `json:"reason"`
 	Count   int64  `json:"count"`
@@ -89,16 +89,17 @@ func (r *Report) restored(what string, n int64) {
 }
 
 func (r *Report) skipped(reason, example string) {
+	const longest = 300
+	if len(example) > longest {
+		example = example[:longest] + "…"
+	}
 	i := slices.IndexFunc(r.Skipped, func(s Skip) bool { return s.Reason == reason })
 	if i < 0 {
-		const longest = 300
-		if len(example) > longest {
-			example = example[:longest] + "…"
-		}
 		r.Skipped = append(r.Skipped, Skip{Reason: reason, Example: example})
 		i = len(r.Skipped) - 1
 	}
 	r.Skipped[i].Count++
+	r.Skipped[i].Example = min(r.Skipped[i].Example, example) // the same one each time
 }
 
 // maxFindings caps what is put in words.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -266,8 +268,11 @@ func (r *Replay) reset() error {
 	return nil
 }
 
-// describe completes the report.
+// describe completes the report. Partitions are read side by side; what is told of them
+// is sorted, so that the same replay gives the same report.
 func (r *Replay) describe() {
+	slices.SortFunc(r.report.Skipped, func(a, b Skip) int { return strings.Compare(a.Reason, b.Reason) })
+	slices.Sort(r.report.Findings)
 	for _, t := range r.topics {
 		if !t.exists {
 			continue

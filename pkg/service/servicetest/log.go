@@ -3,6 +3,8 @@ package servicetest
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -47,6 +49,46 @@ func Exec(t testing.TB, databaseURL, sql string) {
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// SameRows compares what Rows and the like have found.
+func SameRows(t testing.TB, what string, got, want []string) {
+	t.Helper()
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			t.Errorf("%s: missing %s", what, line)
+		}
+	}
+	for _, line := range got {
+		if !slices.Contains(want, line) {
+			t.Errorf("%s: too much %s", what, line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s: %d rows, want %d", what, len(got), len(want))
+	}
+}
+
+// RebuildEnv is the environment of a rebuild, with faults.
+func RebuildEnv(c messaging.Config, databaseURL string, faults ...string) []string {
+	return []string{
+		"DATABASE_URL=" + databaseURL, "KAFKA_BROKERS=" + strings.Join(c.Brokers, ","),
+		"FAULTS_ENABLED=true", "FAULTS=" + strings.Join(faults, ";"),
+	}
+}
+
+// AwaitCommitted waits until a group has committed n records of these topics in all.
+func AwaitCommitted(t testing.TB, c messaging.Config, group string, n int, topics ...string) {
+	t.Helper()
+	Eventually(t, fmt.Sprintf("%d records are committed", n), func() bool {
+		sum := int64(0)
+		for place, offset := range Committed(t, c, group) {
+			if topic, _, _ := strings.Cut(place, "/"); slices.Contains(topics, topic) {
+				sum += offset
+			}
+		}
+		return sum == int64(n)
+	}, func() string { return fmt.Sprint(Committed(t, c, group)) })
 }
 
 // PublishRecord publishes a record as it is.

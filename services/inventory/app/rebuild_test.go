@@ -36,11 +36,10 @@ func state(t *testing.T, databaseURL string) []string {
 
 func rebuildInto(t *testing.T, kafka messaging.Config, databaseURL string, o service.RebuildOptions, faults ...string) (replay.Report, error) {
 	t.Helper()
-	c, err := app.FromEnv([]string{"DATABASE_URL=" + databaseURL, "FAULTS_ENABLED=true", "FAULTS=" + strings.Join(faults, ";")})
+	c, err := app.FromEnv(servicetest.RebuildEnv(kafka, databaseURL, faults...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Kafka = kafka
 	return app.Rebuild(t.Context(), c, o)
 }
 
@@ -51,26 +50,6 @@ func mustRebuild(t *testing.T, kafka messaging.Config, databaseURL string, o ser
 		t.Fatal(err)
 	}
 	return report
-}
-
-func same(t *testing.T, what string, got, want []string) {
-	t.Helper()
-	if slices.Equal(got, want) {
-		return
-	}
-	for _, line := range want {
-		if !slices.Contains(got, line) {
-			t.Errorf("%s: missing %s", what, line)
-		}
-	}
-	for _, line := range got {
-		if !slices.Contains(want, line) {
-			t.Errorf("%s: too much %s", what, line)
-		}
-	}
-	if !t.Failed() {
-		t.Errorf("%s: %d rows, want %d", what, len(got), len(want))
-	}
 }
 
 const orders = 60
@@ -108,7 +87,7 @@ func lived(t *testing.T) (kafka messaging.Config, database string) {
 		t.Fatal(status, body)
 	}
 	servicetest.Records(t, kafka, events.TopicStock, 4)
-	handled(t, kafka)
+	servicetest.AwaitCommitted(t, kafka, events.GroupInventory, orders+2*9+2, events.TopicOrders)
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -116,21 +95,6 @@ func lived(t *testing.T) (kafka messaging.Config, database string) {
 	servicetest.PublishRaw(t, kafka, events.TopicStock, "kettle", []byte(`{"event_type":"STOCK_ADJUSTED","product_id":"a b","sequence":1,"available_delta":1,"available":1,"timestamp":"2026-11-22T09:30:15Z"}`))
 	servicetest.Publish(t, kafka, "misplaced", events.InventoryReserved{OrderID: "o-zero", CustomerID: "c", Items: []events.Item{{ProductID: "a\x00b", Quantity: 1}}, Timestamp: time.Now()})
 	return kafka, database
-}
-
-// handled waits until the group has committed everything there is in topic orders.
-func handled(t *testing.T, kafka messaging.Config) {
-	t.Helper()
-	n := len(servicetest.Records(t, kafka, events.TopicOrders, orders+2*9+2))
-	servicetest.Eventually(t, "all orders are committed", func() bool {
-		sum := int64(0)
-		for place, offset := range servicetest.Committed(t, kafka, events.GroupInventory) {
-			if strings.HasPrefix(place, events.TopicOrders+"/") {
-				sum += offset
-			}
-		}
-		return sum == int64(n)
-	}, func() string { return fmt.Sprint(servicetest.Committed(t, kafka, events.GroupInventory)) })
 }
 
 // A database that is gone comes back row by row, by one replay or by several that were
@@ -143,7 +107,7 @@ func TestRebuild_SameState(t *testing.T) {
 	fresh := postgrestest.NewURL(t, postgres.Migrations()...)
 	empty := state(t, fresh)
 	rehearsed := mustRebuild(t, kafka, fresh, service.RebuildOptions{DryRun: true})
-	same(t, "after the dry run", state(t, fresh), empty)
+	servicetest.SameRows(t, "after the dry run", state(t, fresh), empty)
 
 	cutOff := postgrestest.NewURL(t)
 	for _, point := range replay.Points() {
@@ -153,13 +117,13 @@ func TestRebuild_SameState(t *testing.T) {
 		}
 	}
 	report := mustRebuild(t, kafka, fresh, service.RebuildOptions{})
-	same(t, "rebuilt", state(t, fresh), want)
+	servicetest.SameRows(t, "rebuilt", state(t, fresh), want)
 	again := mustRebuild(t, kafka, fresh, service.RebuildOptions{})
-	same(t, "rebuilt twice", state(t, fresh), want)
+	servicetest.SameRows(t, "rebuilt twice", state(t, fresh), want)
 	mustRebuild(t, kafka, cutOff, service.RebuildOptions{})
-	same(t, "rebuilt after it was cut off", state(t, cutOff), want)
+	servicetest.SameRows(t, "rebuilt after it was cut off", state(t, cutOff), want)
 	mustRebuild(t, kafka, database, service.RebuildOptions{})
-	same(t, "rebuilt over what was there", state(t, database), want)
+	servicetest.SameRows(t, "rebuilt over what was there", state(t, database), want)
 
 	refusals := int64(len(servicetest.Rows(t, database, `SELECT * FROM reservations WHERE status = 'REJECTED'`)))
 	if refusals < 5 || report.RestoredOf(rebuild.Refusals) != refusals || report.RestoredOf(rebuild.Reservations) != orders-refusals ||
@@ -266,7 +230,7 @@ func TestRebuild_TellsOfALostAdjustment(t *testing.T) {
 	if !strings.Contains(said, "kettle: the reservations take 90 more") || !strings.Contains(said, "green-tea: an adjustment of its stock is not in the log") {
 		t.Errorf("findings:\n%s", said)
 	}
-	same(t, "stock", servicetest.Rows(t, fresh, `SELECT available, reserved FROM stock WHERE product_id = 'kettle'`), []string{`{"available":0,"reserved":95}`})
+	servicetest.SameRows(t, "stock", servicetest.Rows(t, fresh, `SELECT available, reserved FROM stock WHERE product_id = 'kettle'`), []string{`{"available":0,"reserved":95}`})
 }
 
 // A backup of some time ago catches up from that time on, and keeps what it had.
@@ -286,7 +250,7 @@ func TestRebuild_FromATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := mustRebuild(t, kafka, backup, service.RebuildOptions{From: from})
-	same(t, "caught up", state(t, backup), want)
+	servicetest.SameRows(t, "caught up", state(t, backup), want)
 	if report.RestoredOf(rebuild.Reservations) != 1 || report.RestoredOf(rebuild.Messages) != 1 {
 		t.Errorf("restored %+v", report.Restored)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 
 	"millrace/pkg/events"
@@ -31,26 +30,11 @@ func state(t *testing.T, databaseURL string) []string {
 
 func rebuildInto(t *testing.T, kafka messaging.Config, databaseURL string, o service.RebuildOptions, faults ...string) (replay.Report, error) {
 	t.Helper()
-	c, err := app.FromEnv([]string{"DATABASE_URL=" + databaseURL, "FAULTS_ENABLED=true", "FAULTS=" + strings.Join(faults, ";")})
+	c, err := app.FromEnv(servicetest.RebuildEnv(kafka, databaseURL, faults...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Kafka = kafka
 	return app.Rebuild(t.Context(), c, o)
-}
-
-func same(t *testing.T, what string, got, want []string) {
-	t.Helper()
-	for _, line := range want {
-		if !slices.Contains(got, line) {
-			t.Errorf("%s: missing %s", what, line)
-		}
-	}
-	for _, line := range got {
-		if !slices.Contains(want, line) {
-			t.Errorf("%s: too much %s", what, line)
-		}
-	}
 }
 
 // A database that is gone comes back without a mail being sent: what was sent is noted,
@@ -73,15 +57,7 @@ func TestRebuild_NotesMailsAndSendsNone(t *testing.T) {
 	servicetest.Publish(t, kafka, "c-refused", refused)
 	servicetest.PublishRaw(t, kafka, events.TopicOrders, "x", []byte("{"))
 	servicetest.Records(t, kafka, events.TopicOrdersDLQ, 2)
-	servicetest.Eventually(t, "all is committed", func() bool {
-		sum := int64(0)
-		for place, offset := range servicetest.Committed(t, kafka, events.GroupNotification) {
-			if strings.HasPrefix(place, events.TopicOrders+"/") || strings.HasPrefix(place, events.TopicInventory+"/") {
-				sum += offset
-			}
-		}
-		return sum == 2*n+4
-	}, s.Logs.String)
+	servicetest.AwaitCommitted(t, kafka, events.GroupNotification, 2*n+4, events.TopicOrders, events.TopicInventory)
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +72,7 @@ func TestRebuild_NotesMailsAndSendsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "after the dry run", state(t, fresh), nil)
+	servicetest.SameRows(t, "after the dry run", state(t, fresh), nil)
 	for _, point := range replay.Points() {
 		var injected *fault.InjectedError
 		if _, err := rebuildInto(t, kafka, fresh, service.RebuildOptions{}, string(point)+"=error,times=1"); !errors.As(err, &injected) {
@@ -108,7 +84,7 @@ func TestRebuild_NotesMailsAndSendsNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "rebuilt", state(t, fresh), want)
+	servicetest.SameRows(t, "rebuilt", state(t, fresh), want)
 	if report.RestoredOf(rebuild.Mails) != 2*n || report.RestoredOf(rebuild.Messages) != 2*n+1 || report.Unfinished != 1 || report.SkippedFor(replay.Unreadable) != 1 || report.Redelivered != 0 {
 		t.Errorf("%+v", report)
 	}

@@ -38,11 +38,10 @@ func state(t *testing.T, databaseURL string) []string {
 
 func rebuildInto(t *testing.T, kafka messaging.Config, databaseURL string, o service.RebuildOptions, faults ...string) (replay.Report, error) {
 	t.Helper()
-	c, err := app.FromEnv([]string{"DATABASE_URL=" + databaseURL, "FAULTS_ENABLED=true", "FAULTS=" + strings.Join(faults, ";")})
+	c, err := app.FromEnv(servicetest.RebuildEnv(kafka, databaseURL, faults...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Kafka = kafka
 	return app.Rebuild(t.Context(), c, o)
 }
 
@@ -53,20 +52,6 @@ func mustRebuild(t *testing.T, kafka messaging.Config, databaseURL string, o ser
 		t.Fatal(err)
 	}
 	return report
-}
-
-func same(t *testing.T, what string, got, want []string) {
-	t.Helper()
-	for _, line := range want {
-		if !slices.Contains(got, line) {
-			t.Errorf("%s: missing %s", what, line)
-		}
-	}
-	for _, line := range got {
-		if !slices.Contains(want, line) {
-			t.Errorf("%s: too much %s", what, line)
-		}
-	}
 }
 
 const someOrders = 24
@@ -129,15 +114,7 @@ func TestRebuild_SameState(t *testing.T) {
 	servicetest.PublishRaw(t, kafka, events.TopicInventory, ids[2], []byte("{"))
 	processed++
 	servicetest.Records(t, kafka, events.TopicInventoryDLQ, 3)
-	servicetest.Eventually(t, "all outcomes are committed", func() bool {
-		sum := int64(0)
-		for place, offset := range servicetest.Committed(t, kafka, events.GroupOrder) {
-			if strings.HasPrefix(place, events.TopicInventory+"/") {
-				sum += offset
-			}
-		}
-		return sum == int64(processed)
-	}, s.Logs.String)
+	servicetest.AwaitCommitted(t, kafka, events.GroupOrder, processed, events.TopicInventory)
 	servicetest.Records(t, kafka, events.TopicOrders, someOrders)
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
@@ -155,7 +132,7 @@ func TestRebuild_SameState(t *testing.T) {
 	want, committed := state(t, database), servicetest.Committed(t, kafka, events.GroupOrder)
 	fresh := postgrestest.NewURL(t, postgres.Migrations()...)
 	rehearsed := mustRebuild(t, kafka, fresh, service.RebuildOptions{DryRun: true})
-	same(t, "after the dry run", state(t, fresh), nil)
+	servicetest.SameRows(t, "after the dry run", state(t, fresh), nil)
 	cutOff := postgrestest.NewURL(t)
 	for _, point := range replay.Points() {
 		var injected *fault.InjectedError
@@ -164,11 +141,11 @@ func TestRebuild_SameState(t *testing.T) {
 		}
 	}
 	mustRebuild(t, kafka, cutOff, service.RebuildOptions{})
-	same(t, "rebuilt after it was cut off", state(t, cutOff), want)
+	servicetest.SameRows(t, "rebuilt after it was cut off", state(t, cutOff), want)
 	report := mustRebuild(t, kafka, fresh, service.RebuildOptions{})
-	same(t, "rebuilt", state(t, fresh), want)
+	servicetest.SameRows(t, "rebuilt", state(t, fresh), want)
 	mustRebuild(t, kafka, fresh, service.RebuildOptions{})
-	same(t, "rebuilt twice", state(t, fresh), want)
+	servicetest.SameRows(t, "rebuilt twice", state(t, fresh), want)
 	if n := len(servicetest.Rows(t, fresh, `SELECT * FROM outbox`)); n != 0 {
 		t.Errorf("%d events would be published again", n)
 	}
@@ -216,5 +193,5 @@ func TestRebuild_OrdersWithoutUnitPrices(t *testing.T) {
 		!strings.Contains(report.Findings[0], dearer.OrderID+": the prices of now (its event has none) add up to 109.80, its total is 120.00") {
 		t.Errorf("restored %+v, findings %q", report.Restored, report.Findings)
 	}
-	same(t, "items", servicetest.Rows(t, database, `SELECT DISTINCT line, quantity, unit_price FROM order_items`), []string{`{"line":1,"quantity":2,"unit_price":5490}`})
+	servicetest.SameRows(t, "items", servicetest.Rows(t, database, `SELECT DISTINCT line, quantity, unit_price FROM order_items`), []string{`{"line":1,"quantity":2,"unit_price":5490}`})
 }
