@@ -106,12 +106,13 @@ func tooFar(r events.Retry) bool { return time.Until(r.NotBefore) > events.MaxDe
 // recordHeap is a heap.Interface: the earliest due first, then by offset.
 type recordHeap []heldRecord
 
-func (h recordHeap) Len() int { return len(h) }
-func (h recordHeap) Less(i, j int) bool {
-	return cmp.Or(h[i].due.Compare(h[j].due), cmp.Compare(h[i].record.Offset, h[j].record.Offset)) < 0
+func (h *recordHeap) Len() int { return len(*h) }
+func (h *recordHeap) Less(i, j int) bool {
+	a, b := (*h)[i], (*h)[j]
+	return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.record.Offset, b.record.Offset)) < 0
 }
-func (h recordHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *recordHeap) Push(r any)   { *h = append(*h, r.(heldRecord)) }
+func (h *recordHeap) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
+func (h *recordHeap) Push(r any)    { *h = append(*h, r.(heldRecord)) }
 func (h *recordHeap) Pop() any {
 	last := len(*h) - 1
 	r := (*h)[last]

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -118,6 +117,3 @@ func effect(ctx context.Context, pool *pgxpool.Pool, d *messaging.Delivery) erro
 		return err
 	})
 }
-
-// discard is a logger for consumers inside of the test.
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))

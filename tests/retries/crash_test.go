@@ -113,6 +113,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 }
 
 func killedAt(t *testing.T, addr string, client *kgo.Client, rule string) {
+	t.Helper()
 	group := "group-" + strings.NewReplacer("=", "-", ",", "-", ".", "-").Replace(rule)
 	databaseURL := postgrestest.NewURL(t, schema...)
 	pool, err := pgxpool.New(t.Context(), databaseURL)
@@ -173,6 +174,7 @@ func killedAt(t *testing.T, addr string, client *kgo.Client, rule string) {
 
 // effectsOf returns the effects of a key in their order.
 func effectsOf(t *testing.T, pool *pgxpool.Pool, key string) string {
+	t.Helper()
 	rows, err := pool.Query(t.Context(), `SELECT payload FROM effects WHERE key = $1 ORDER BY n`, key)
 	if err != nil {
 		return err.Error()

@@ -5,6 +5,7 @@ package retries
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,7 @@ func TestRebalanceInTheMiddleOfARetry(t *testing.T) {
 				Reason: events.RetryDelay, Topic: events.TopicOrders, Group: "group", Attempts: 3, Delays: 1, NotBefore: now.Add(time.Hour),
 			}),
 			func(t *testing.T, registry *prometheus.Registry) {
+				t.Helper()
 				eventually(t, "the first instance holds the record", func() bool {
 					return gauge(t, registry, "messaging_consumer_lag_records", events.RetryTopic(events.TopicOrders, "group")) == 1
 				}, func() string { return "" })
@@ -70,7 +72,7 @@ func TestRebalanceInTheMiddleOfARetry(t *testing.T) {
 			tried := make(chan struct{}, 1000)
 			run := func(config messaging.ConsumerConfig, handle messaging.Handler) *prometheus.Registry {
 				registry := prometheus.NewRegistry()
-				config.Kafka, config.Group, config.Registerer, config.Logger = kafkaAt(b.Addr), "group", registry, discard
+				config.Kafka, config.Group, config.Registerer, config.Logger = kafkaAt(b.Addr), "group", registry, slog.New(slog.DiscardHandler)
 				if config.DeadLetters == nil {
 					publisher, err := messaging.NewPublisher(config.Kafka, messaging.PublisherOptions{})
 					if err != nil {

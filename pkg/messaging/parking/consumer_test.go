@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -177,7 +178,7 @@ func (s *shop) waitForRows(t *testing.T, want int) {
 	var n int
 	servicetest.Eventually(t, fmt.Sprintf("%d messages are put aside", want), func() bool {
 		return s.pool.QueryRow(t.Context(), `SELECT count(*) FROM parked_messages`).Scan(&n) == nil && n == want
-	}, func() string { return fmt.Sprint(n) })
+	}, func() string { return strconv.Itoa(n) })
 }
 
 // The messages of a key that come after one that waits, wait behind it; those of other
