@@ -180,7 +180,7 @@ func TestRetry_OthersDoNotWait(t *testing.T) {
 func TestRetry_WaitsAreKeptAcrossARestart(t *testing.T) {
 	t.Parallel()
 	kafka := broker(t, onePartition(), oneRetryPartition())
-	due := time.Now().Add(5 * time.Second)
+	due := time.Now().Add(5 * time.Second).Truncate(time.Millisecond)
 	produce(t, kafka,
 		again("later", events.Retry{Reason: events.RetryDelay, Attempts: 3, Delays: 1, NotBefore: due}),
 		again("now", events.Retry{Reason: events.RetryDelay, Attempts: 3, Delays: 1}))
