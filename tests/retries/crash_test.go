@@ -5,6 +5,7 @@ package retries
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +30,17 @@ import (
 
 // patience bounds every wait; only a failing test comes near it.
 const patience = 2 * time.Minute
+
+// broker returns a broker and a name that is new to it: one of the test's own, or that of
+// MILLRACE_COMPAT_BROKERS, which is to have no topic orders yet.
+func broker(t *testing.T) (addr, run string) {
+	t.Helper()
+	addr = os.Getenv("MILLRACE_COMPAT_BROKERS")
+	if addr == "" {
+		addr = brokertest.Start(t).Addr
+	}
+	return addr, "run-" + strings.ToLower(rand.Text()[:8])
+}
 
 // process is a consumer that runs as one.
 type process struct {
@@ -80,13 +92,13 @@ var effects = map[string]string{"a": "a 1 fails 2, a 2, a 3 fails 1", "b": "b 1,
 // state from which another one comes to the same end: each effect once, in the order of
 // its key, and nothing put aside for ever.
 func TestKilledAtEachPoint(t *testing.T) {
-	b := brokertest.Start(t)
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+	addr, run := broker(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := messaging.EnsureTopics(t.Context(), kafkaAt(b.Addr), nil, events.Topics()...); err != nil {
+	if err := messaging.EnsureTopics(t.Context(), kafkaAt(addr), nil, events.Topics()...); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range messages {
@@ -105,16 +117,16 @@ func TestKilledAtEachPoint(t *testing.T) {
 			var wg sync.WaitGroup
 			for _, point := range fault.ConsumerPoints() {
 				rule := fmt.Sprintf("%s=crash,times=1,skip=%d", point, skip)
-				wg.Go(func() { t.Run(string(point), func(t *testing.T) { killedAt(t, b.Addr, client, rule) }) })
+				wg.Go(func() { t.Run(string(point), func(t *testing.T) { killedAt(t, addr, client, run, rule) }) })
 			}
 			wg.Wait()
 		})
 	}
 }
 
-func killedAt(t *testing.T, addr string, client *kgo.Client, rule string) {
+func killedAt(t *testing.T, addr string, client *kgo.Client, run, rule string) {
 	t.Helper()
-	group := "group-" + strings.NewReplacer("=", "-", ",", "-", ".", "-").Replace(rule)
+	group := run + "-" + strings.NewReplacer("=", "-", ",", "-", ".", "-").Replace(rule)
 	databaseURL := postgrestest.NewURL(t, schema...)
 	pool, err := pgxpool.New(t.Context(), databaseURL)
 	if err != nil {

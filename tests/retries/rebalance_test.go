@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"millrace/broker/brokertest"
 	"millrace/pkg/events"
 	"millrace/pkg/messaging"
 )
@@ -35,44 +34,30 @@ func (noLetters) Close() error { return nil }
 // is waiting for.
 func TestRebalanceInTheMiddleOfARetry(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
 	for name, c := range map[string]struct {
 		config messaging.ConsumerConfig
-		record *kgo.Record
-		// begun waits until the first instance waits with the message; nil: its handler has
-		// been called.
-		begun func(t *testing.T, registry *prometheus.Registry)
+		waits  bool // in the retry topic, rather than in the handler's topic
 	}{
 		"between two tries": {
 			messaging.ConsumerConfig{Retry: messaging.RetryPolicy{MaxAttempts: 2, InitialWait: 20 * time.Second, TryTimeout: time.Second}},
-			&kgo.Record{Topic: events.TopicOrders, Value: []byte("a")},
-			nil,
+			false,
 		},
 		"for the dead letter topic": {
 			messaging.ConsumerConfig{DeadLetters: noLetters{}, Retry: messaging.RetryPolicy{MaxAttempts: 1}},
-			&kgo.Record{Topic: events.TopicOrders, Value: []byte("a")},
-			nil,
+			false,
 		},
 		"for its time in the retry topic": {
 			messaging.ConsumerConfig{},
-			waiting(events.Retry{
-				Reason: events.RetryDelay, Topic: events.TopicOrders, Group: "group", Attempts: 3, Delays: 1, NotBefore: now.Add(time.Hour),
-			}),
-			func(t *testing.T, registry *prometheus.Registry) {
-				t.Helper()
-				eventually(t, "the first instance holds the record", func() bool {
-					return gauge(t, registry, "messaging_consumer_lag_records", events.RetryTopic(events.TopicOrders, "group")) == 1
-				}, func() string { return "" })
-			},
+			true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := brokertest.Start(t)
+			addr, group := broker(t)
 			tried := make(chan struct{}, 1000)
 			run := func(config messaging.ConsumerConfig, handle messaging.Handler) *prometheus.Registry {
 				registry := prometheus.NewRegistry()
-				config.Kafka, config.Group, config.Registerer, config.Logger = kafkaAt(b.Addr), "group", registry, slog.New(slog.DiscardHandler)
+				config.Kafka, config.Group, config.Registerer, config.Logger = kafkaAt(addr), group, registry, slog.New(slog.DiscardHandler)
 				if config.DeadLetters == nil {
 					publisher, err := messaging.NewPublisher(config.Kafka, messaging.PublisherOptions{})
 					if err != nil {
@@ -105,17 +90,19 @@ func TestRebalanceInTheMiddleOfARetry(t *testing.T) {
 				return gauge(t, registry, "messaging_assigned_partitions", events.TopicOrders)
 			}
 			eventually(t, "the first instance has all partitions", func() bool { return assigned(first) == events.Partitions }, func() string { return "" })
-			client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+			client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			if err := client.ProduceSync(t.Context(), c.record).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
-			if c.begun != nil {
-				c.begun(t, first)
+			if c.waits {
+				retryTopic := events.RetryTopic(events.TopicOrders, group)
+				produce(t, client, waiting(retryTopic, group))
+				eventually(t, "the first instance holds the record", func() bool {
+					return gauge(t, first, "messaging_consumer_lag_records", retryTopic) == 1
+				}, func() string { return "" })
 			} else {
+				produce(t, client, &kgo.Record{Topic: events.TopicOrders, Value: []byte("a")})
 				select {
 				case <-tried:
 				case <-time.After(patience):
@@ -134,10 +121,20 @@ func TestRebalanceInTheMiddleOfARetry(t *testing.T) {
 	}
 }
 
-// waiting is a record of the retry topic.
-func waiting(r events.Retry) *kgo.Record {
-	record := &kgo.Record{Topic: events.RetryTopic(r.Topic, r.Group), Value: []byte("a")}
-	for name, value := range r.Headers() {
+func produce(t *testing.T, client *kgo.Client, record *kgo.Record) {
+	t.Helper()
+	if err := client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waiting is a record of a retry topic that is due in an hour.
+func waiting(retryTopic, group string) *kgo.Record {
+	retry := events.Retry{
+		Reason: events.RetryDelay, Topic: events.TopicOrders, Group: group, Attempts: 3, Delays: 1, NotBefore: time.Now().Add(time.Hour),
+	}
+	record := &kgo.Record{Topic: retryTopic, Value: []byte("a")}
+	for name, value := range retry.Headers() {
 		record.Headers = append(record.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
 	return record
