@@ -31,9 +31,13 @@ import (
 const (
 	varBroker   = "RETRIES_TEST_BROKER"
 	varDatabase = "RETRIES_TEST_DATABASE"
+	varRun      = "RETRIES_TEST_RUN"
 	varGroup    = "RETRIES_TEST_GROUP"
 	varFaults   = "RETRIES_TEST_FAULTS"
 )
+
+// headerRun names the run of the test that a message belongs to.
+const headerRun = "test_run"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(varBroker) == "" {
@@ -76,7 +80,12 @@ func consume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	consumer.Handle(events.TopicOrders, func(ctx context.Context, d *messaging.Delivery) error { return effect(ctx, pool, d) })
+	consumer.Handle(events.TopicOrders, func(ctx context.Context, d *messaging.Delivery) error {
+		if d.Headers[headerRun] != os.Getenv(varRun) {
+			return nil // of another test, on a broker that is not ours alone
+		}
+		return effect(ctx, pool, d)
+	})
 	return errors.Join(consumer.Run(ctx), publisher.Close())
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,7 +33,7 @@ import (
 const patience = 2 * time.Minute
 
 // broker returns a broker and a name that is new to it: one of the test's own, or that of
-// MILLRACE_COMPAT_BROKERS, which is to have no topic orders yet.
+// MILLRACE_COMPAT_BROKERS.
 func broker(t *testing.T) (addr, run string) {
 	t.Helper()
 	addr = os.Getenv("MILLRACE_COMPAT_BROKERS")
@@ -49,10 +50,10 @@ type process struct {
 	ended  chan error
 }
 
-func startProcess(t *testing.T, addr, databaseURL, group, faults string) *process {
+func startProcess(t *testing.T, addr, databaseURL, run, group, faults string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(os.Args[0]), ended: make(chan error, 1)}
-	p.cmd.Env = append(os.Environ(), varBroker+"="+addr, varDatabase+"="+databaseURL, varGroup+"="+group, varFaults+"="+faults)
+	p.cmd.Env = append(os.Environ(), varBroker+"="+addr, varDatabase+"="+databaseURL, varRun+"="+run, varGroup+"="+group, varFaults+"="+faults)
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -104,7 +105,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 	for _, text := range messages {
 		key, _, _ := strings.Cut(text, " ")
 		record := &kgo.Record{Topic: events.TopicOrders, Key: []byte(key), Value: []byte(text), Headers: []kgo.RecordHeader{
-			{Key: events.HeaderMessageID, Value: []byte("id of " + text)},
+			{Key: events.HeaderMessageID, Value: []byte(run + " " + text)}, {Key: headerRun, Value: []byte(run)},
 		}}
 		if err := client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -137,14 +138,14 @@ func killedAt(t *testing.T, addr string, client *kgo.Client, run, rule string) {
 		t.Fatal(err)
 	}
 
-	killed := startProcess(t, addr, databaseURL, group, rule)
+	killed := startProcess(t, addr, databaseURL, run, group, rule)
 	err = killed.wait()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("%s: ended with %v\n%s", rule, err, &killed.stderr)
 	}
 
-	second := startProcess(t, addr, databaseURL, group, "")
+	second := startProcess(t, addr, databaseURL, run, group, "")
 	defer func() {
 		_ = second.cmd.Process.Signal(syscall.SIGTERM)
 		if err := second.wait(); err != nil || t.Failed() {
@@ -260,7 +261,8 @@ func redriven(letter events.DeadLetter) *kgo.Record {
 		Timestamp: letter.OriginalTimestamp, Group: letter.Group, Attempts: letter.Attempts, FirstFailure: letter.FirstFailure, RedriveID: "r-1",
 	}
 	record := &kgo.Record{Topic: events.RetryTopic(letter.OriginalTopic, letter.Group), Key: letter.OriginalKey, Value: letter.OriginalMessage}
-	headers := retry.Headers()
+	headers := maps.Clone(letter.Headers)
+	maps.Copy(headers, retry.Headers())
 	headers[events.HeaderMessageID] = letter.MessageID
 	for name, value := range headers {
 		record.Headers = append(record.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
