@@ -2,6 +2,7 @@ package compat
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"testing"
@@ -169,4 +170,11 @@ func batchOf(producerID int64, epoch int16, sequence int32, values ...string) []
 	batch.Length = int32(len(raw) - 12)
 	batch.CRC = int32(crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return batch.AppendTo(nil)
+}
+
+// transactional makes a batch one of its producer's transaction.
+func transactional(batch []byte) []byte {
+	batch[22] |= 1 << 4
+	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return batch
 }
