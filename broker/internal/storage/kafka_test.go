@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,6 +86,69 @@ func TestKafka_DumpLogReadsOurFiles(t *testing.T) {
 	out = tool("--files", files(".snapshot"))
 	if !strings.Contains(out, "producerId: 1 producerEpoch: 3") {
 		t.Errorf("snapshots: %s", out)
+	}
+}
+
+// The same for what transactions leave: markers, the index of aborted ones, open ones in snapshots.
+func TestKafka_DumpLogReadsTransactions(t *testing.T) {
+	t.Parallel()
+	tool := kafkaTool(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	d, err := OpenDir(vfs.OS{}, dir, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := DefaultLogConfig()
+	c.SegmentBytes = 2000
+	l, err := d.Create(orders, topicID, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, dir: d}
+	var aborted []string
+	for i := range 30 {
+		info, err := f.sendTxn(l, 7, int16(i), 0, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, err := f.mark(l, 7, int16(i+1), i%3 != 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			aborted = append(aborted, fmt.Sprintf("version: 0 producerId: 7 firstOffset: %d lastOffset: %d lastStableOffset: %d", info.First, end.First, end.First+1))
+		}
+	}
+	open, err := f.sendTxn(l, 8, 0, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files := func(suffix string) string {
+		list, err := filepath.Glob(filepath.Join(dir, orders.String(), "*"+suffix))
+		if err != nil || len(list) < 2 {
+			t.Fatalf("files %s: %v, %v", suffix, list, err)
+		}
+		return strings.Join(list, ",")
+	}
+	out := tool("--files", files(txnIndexSuffix))
+	for _, want := range aborted {
+		if !strings.Contains(out, want) {
+			t.Errorf("aborted transactions do not show %q: %s", want, out)
+		}
+	}
+	if got := strings.Count(out, "producerId: "); got != len(aborted) {
+		t.Errorf("kafka-dump-log sees %d aborted transactions, want %d", got, len(aborted))
+	}
+	out = tool("--files", files(logSuffix), "--print-data-log")
+	if commits, aborts := strings.Count(out, "endTxnMarker: COMMIT"), strings.Count(out, "endTxnMarker: ABORT"); commits != 20 || aborts != 10 || strings.Contains(out, "isvalid: false") {
+		t.Errorf("%d commits, %d aborts: %s", commits, aborts, out)
+	}
+	out = tool("--files", files(snapshotSuffix))
+	if want := fmt.Sprintf("currentTxnFirstOffset: OptionalLong[%d]", open.First); !strings.Contains(out, want) {
+		t.Errorf("snapshots do not show %q: %s", want, out)
 	}
 }
 

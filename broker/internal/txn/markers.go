@@ -9,7 +9,7 @@ import (
 
 // send begins to complete a transaction that is decided.
 func (t *Transaction) send() {
-	t.sending, t.waiting = true, slices.Clone(t.now.Partitions)
+	t.sending, t.waiting, t.tries = true, slices.Clone(t.now.Partitions), 0
 	t.resume()
 }
 

@@ -30,13 +30,13 @@ type Config struct {
 	// IDExpiration (transactional.id.expiration.ms) is how long an idle id is remembered.
 	IDExpiration time.Duration
 	// RetryBackoff is how long markers and records that could not be written wait until they
-	// are tried again. Not a setting in Kafka either.
-	RetryBackoff time.Duration
+	// are tried again; each time twice as long, up to MaxBackoff. Not a setting in Kafka either.
+	RetryBackoff, MaxBackoff time.Duration
 }
 
 // DefaultConfig returns Kafka's defaults.
 func DefaultConfig() Config {
-	return Config{MaxTimeout: 15 * time.Minute, IDExpiration: 7 * 24 * time.Hour, RetryBackoff: 100 * time.Millisecond}
+	return Config{MaxTimeout: 15 * time.Minute, IDExpiration: 7 * 24 * time.Hour, RetryBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second}
 }
 
 // Transaction is one transactional id. It is not safe for concurrent use.
@@ -56,6 +56,7 @@ type Transaction struct {
 	waiting []TopicPartition
 	out     bool
 	retry   time.Time // when what the coordinator does by itself is tried again; zero: nothing failed
+	tries   int       // that failed one after the other
 
 	drawing int   // inputs that wait for a new producer id
 	fresh   int64 // a new producer id, for the input that is being handled; noID if none
@@ -245,7 +246,10 @@ func (t *Transaction) onTick() {
 }
 
 // later has the coordinator try again what it does by itself.
-func (t *Transaction) later() { t.retry = t.clock.Add(t.cfg.RetryBackoff) }
+func (t *Transaction) later() {
+	t.retry = t.clock.Add(min(t.cfg.RetryBackoff<<min(t.tries, 16), t.cfg.MaxBackoff))
+	t.tries++
+}
 
 // onExpire forgets an id that has been idle for so long.
 func (t *Transaction) onExpire() {
