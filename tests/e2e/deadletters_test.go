@@ -204,7 +204,7 @@ func (u *up) checkRedriveTrace(orderID string) {
 		worked, workedErr := find(func(s step) bool {
 			return s.Kind == "process" && s.Group == events.GroupInventory && s.Error == "" && s.Retry == "redrive"
 		})
-		redrive, redriveErr := find(func(s step) bool { return s.Title == "redrive orders" })
+		redrive, redriveErr := find(func(s step) bool { return strings.HasPrefix(s.Title, "redrive orders-retry-") })
 		if err := errors.Join(err, failedErr, workedErr, redriveErr); err != nil {
 			return err
 		}
