@@ -23,7 +23,8 @@
 // The audit topic has one partition, so all readers agree on which record came first.
 // An intent names the redrive that it replaces and is void when another one came
 // between: of two people who redrive one letter at the same time, the second one learns
-// that at the reading back and sends nothing.
+// that at the reading back and sends nothing. Who has taken too long between intent and
+// sending, or finds that the letter was edited, writes a failed and sends nothing either.
 //
 // Who finds an intent without a done does not know whether the message was sent. After
 // the [Lease], in which the owner of the intent would have sent it, it looks for the

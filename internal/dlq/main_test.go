@@ -95,10 +95,16 @@ func (k *kafka) create(name string, partitions int32) {
 	})
 }
 
+// shortLease is for tests that wait until a lease is over. Half of it has to be enough for
+// a chunk on a slow machine.
+const shortLease = 6 * time.Second
+
+func withLease(d time.Duration) func(*dlq.Config) { return func(c *dlq.Config) { c.Lease = d } }
+
 // dlq connects a client that is at work as who.
 func (k *kafka) dlq(who string, adjust ...func(*dlq.Config)) *dlq.Client {
 	k.t.Helper()
-	c := dlq.Config{Brokers: k.brokers, Who: who, Lease: 2 * time.Second}
+	c := dlq.Config{Brokers: k.brokers, Who: who}
 	for _, a := range adjust {
 		a(&c)
 	}

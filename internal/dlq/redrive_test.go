@@ -122,15 +122,7 @@ func TestRedrive_EndedAnywhereIsCompleted(t *testing.T) {
 						t.Fatal("the child was to be killed")
 					}
 				} else {
-					faults := fault.New(fault.Options{}, dlq.Points()...)
-					rules, err := fault.ParseRules(rule)
-					if err == nil {
-						err = faults.SetAll(rules)
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					results := mustRedrive(t, k.dlq("ann@here"), dlq.RedriveOptions{Topics: []string{topic}, Faults: faults})
+					results := mustRedrive(t, k.dlq("ann@here", withLease(shortLease)), dlq.RedriveOptions{Topics: []string{topic}, Faults: faults(t, rule)})
 					failed := 0
 					for _, r := range results {
 						if r.Outcome == dlq.Failed {
@@ -144,7 +136,7 @@ func TestRedrive_EndedAnywhereIsCompleted(t *testing.T) {
 						t.Errorf("%d of %d failed", failed, len(results))
 					}
 				}
-				c := k.dlq("bob@there")
+				c := k.dlq("bob@there", withLease(shortLease))
 				filter := dlq.Filter{Statuses: []dlq.Status{dlq.Open, dlq.Redriving}}
 				for letter, r := range mustRedrive(t, c, dlq.RedriveOptions{Topics: []string{topic}, Filter: filter}) {
 					if r.Outcome != dlq.Sent && r.Outcome != dlq.Completed {
@@ -192,7 +184,7 @@ func child() int {
 	}
 	var c *dlq.Client
 	if err == nil {
-		c, err = dlq.Connect(ctx, dlq.Config{Brokers: strings.Split(words[0], ","), Who: "child@here", Lease: 2 * time.Second})
+		c, err = dlq.Connect(ctx, dlq.Config{Brokers: strings.Split(words[0], ","), Who: "child@here", Lease: shortLease})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

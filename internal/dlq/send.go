@@ -32,8 +32,9 @@ func (r *redrive) send(ctx context.Context, items []*item) error {
 			r.result(i, Failed, fmt.Errorf("%w; the letter is left as %s", err, Redriving))
 		}
 	}
-	if time.Since(began) > r.config.Lease/2 {
-		return r.failAll(items, fmt.Errorf("more than %s passed before the sending, others may have taken over; nothing was sent, run it again", r.config.Lease/2))
+	if time.Since(began) > r.config.Lease/2 { // others may have taken over
+		r.giveBack(ctx, working(items), fmt.Sprintf("more than %s passed between the intent and the sending", r.config.Lease/2))
+		return nil
 	}
 	var records []*kgo.Record
 	sending := working(items)
@@ -129,7 +130,7 @@ func (r *redrive) intend(ctx context.Context, items []*item) error {
 		now := r.ledger.State(i.letter.ID, i.letter.Timestamp)
 		if now.Status == Redriving && now.Redrive.ID == i.id {
 			if now.Edit != i.state.Edit { // between our look and our intent
-				r.giveBack(ctx, i, "it was edited meanwhile, by "+now.Who)
+				r.giveBack(ctx, []*item{i}, "it was edited meanwhile")
 			}
 			continue
 		}
@@ -139,18 +140,25 @@ func (r *redrive) intend(ctx context.Context, items []*item) error {
 	return nil
 }
 
-// giveBack makes a letter open again whose message was not sent.
-func (r *redrive) giveBack(ctx context.Context, i *item, reason string) {
-	i.audit.Action, i.audit.Reason = events.AuditRedriveFailed, Shorten(reason, events.MaxAuditText-10)
-	written, err := r.write(ctx, []events.Audit{i.audit})
-	if err == nil {
-		err = written[0].err
+// giveBack makes letters open again whose messages were not sent.
+func (r *redrive) giveBack(ctx context.Context, items []*item, reason string) {
+	audits := make([]events.Audit, len(items))
+	for n, i := range items {
+		i.audit.Action, i.audit.Reason = events.AuditRedriveFailed, Shorten(reason, events.MaxAuditText-10)
+		audits[n] = i.audit
 	}
-	if err != nil {
-		r.result(i, Failed, fmt.Errorf("nothing was sent: %s; the letter is left as %s: %w", reason, Redriving, err))
-		return
+	written, err := r.write(ctx, audits)
+	for n, i := range items {
+		itemErr := err
+		if itemErr == nil {
+			itemErr = written[n].err
+		}
+		if itemErr != nil {
+			r.result(i, Failed, fmt.Errorf("nothing was sent: %s; the letter is left as %s: %w", reason, Redriving, itemErr))
+		} else {
+			r.result(i, Failed, errors.New("nothing was sent: "+reason+"; run it again"))
+		}
 	}
-	r.result(i, Failed, errors.New("nothing was sent: "+reason+"; run it again"))
 }
 
 // mark writes what became of the messages.
@@ -187,39 +195,47 @@ func (r *redrive) mark(ctx context.Context, items []*item, audits []events.Audit
 // owner of the intent is out of time, looks for the message, and marks it where it is.
 // Letters whose message was not sent go on as open ones.
 func (r *redrive) settle(ctx context.Context, items []*item) error {
-	var begun []*item
-	var wait time.Duration
-	for _, i := range items {
-		if i.state.Status == Redriving && i.letter.Problem == nil {
-			begun = append(begun, i)
-			// A clock that is ahead of ours must not make us wait for ever.
-			wait = max(wait, min(r.config.Lease-time.Since(i.state.Redrive.Begun), r.config.Lease))
-		}
-	}
-	if len(begun) == 0 {
+	unsure := begun(items)
+	if len(unsure) == 0 {
 		return nil
 	}
+	var wait time.Duration
+	for _, i := range unsure {
+		// A clock that is ahead of ours must not make us wait for ever.
+		wait = max(wait, min(r.config.Lease-time.Since(i.state.Redrive.Begun), r.config.Lease))
+	}
 	if wait > 0 && !r.DryRun {
-		r.Say("Waiting %s: %d of them are being redriven by %s", wait.Round(time.Second/10), len(begun), begun[0].state.Who)
-		if err := sleep(ctx, wait); err != nil {
+		r.Say("Waiting for up to %s: %d of them are being redriven by %s", wait.Round(time.Second/10), len(unsure), unsure[0].state.Who)
+	}
+	const lookEvery = 200 * time.Millisecond
+	for deadline := time.Now().Add(wait); !r.DryRun && len(unsure) > 0 && time.Now().Before(deadline); {
+		if err := sleep(ctx, min(lookEvery, time.Until(deadline))); err != nil {
 			return err
 		}
 		if err := r.catchUp(ctx); err != nil {
 			return err
 		}
-	}
-	var unsure []*item
-	for _, i := range begun {
-		i.state = r.ledger.State(i.letter.ID, i.letter.Timestamp)
-		if i.state.Status == Redriving {
-			unsure = append(unsure, i)
+		for _, i := range unsure {
+			i.state = r.ledger.State(i.letter.ID, i.letter.Timestamp)
 		}
+		unsure = begun(unsure)
 	}
 	found, err := r.look(ctx, unsure)
 	if err != nil {
 		return err
 	}
 	return r.complete(ctx, found)
+}
+
+// begun are the items whose redrive has begun and not ended.
+func begun(items []*item) []*item {
+	var some []*item
+	for _, i := range items {
+		if i.state.Status == Redriving && i.letter.Problem == nil {
+			some = append(some, i)
+		}
+	}
+	return some
 }
 
 // look searches target partitions for the messages of redrives that have not ended, and
