@@ -3,6 +3,7 @@ package dlq
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestNewest_KeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	n := newest{limit: 3}
 	for i := range 100 {
-		n.add(Summary{ID: fmt.Sprint(i), Time: storyTime.Add(time.Duration(i*37%100) * time.Second)})
+		n.add(Summary{ID: strconv.Itoa(i), Time: storyTime.Add(time.Duration(i*37%100) * time.Second)})
 	}
 	n.cut()
 	var times []int
