@@ -30,6 +30,11 @@ type ConsumerConfig struct {
 	// topics; nil: those of the shop.
 	Topics []events.Topic
 	Retry  RetryPolicy
+	// Away tells, of a handler's error, whether it came about because something is away
+	// that every message needs, such as the service's own database. While it is, messages
+	// are held: their tries do not count and none becomes a dead letter. It may ask what
+	// is away, for a second at most. nil: every error is the message's.
+	Away func(ctx context.Context, err error) bool
 	// Parking keeps the order of the messages of one key when some are put aside; nil:
 	// what comes after one of those overtakes it.
 	Parking Parking

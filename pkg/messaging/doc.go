@@ -11,7 +11,8 @@
 //	tracing       one "process TOPIC" span
 //	recoverer     a panic is an error that no further try can cure
 //	order         with [Parking], a message waits behind an earlier one of its key
-//	retry         bounded tries with growing waits; an error from [Permanent] ends them
+//	retry         bounded tries with growing waits; an error from [Permanent] ends them;
+//	              while what all messages need is away, tries do not count
 //	time limit    of each try
 //	handler
 //

@@ -40,6 +40,7 @@ type consumerMetrics struct {
 	attempts    *prometheus.HistogramVec
 	queueTime   *prometheus.HistogramVec
 	retries     *prometheus.CounterVec
+	outages     *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
 	joined      *prometheus.GaugeVec
 	partitions  *prometheus.GaugeVec
@@ -98,6 +99,10 @@ func newConsumerMetrics(r prometheus.Registerer) consumerMetrics {
 		retries: metric.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "messaging_retries_total",
 			Help: "Tries in process after the first one.",
+		}, groupTopic)),
+		outages: metric.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "messaging_outage_tries_total",
+			Help: "Tries that failed because what every message needs was away; they do not count as the message's.",
 		}, groupTopic)),
 		deadLetters: metric.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "messaging_dead_letters_total",

@@ -45,6 +45,7 @@ type inHand struct {
 	since time.Time
 
 	firstFailure time.Time
+	outagePause  time.Duration // the last one; 0: what is needed is there
 	lastFailure  time.Time
 	// recorded: the message is known to have been put aside.
 	recorded bool
@@ -326,6 +327,14 @@ func (c *Consumer) retried(next message.HandlerFunc) message.HandlerFunc {
 			err := c.try(ctx, m, h, next)
 			if err == nil {
 				return nil, nil
+			}
+			outage, released := c.outlasts(ctx, h, err)
+			if released {
+				return nil, errors.Join(errReleased, err)
+			}
+			if outage {
+				try--
+				continue
 			}
 			h.failed()
 			trace.SpanFromContext(ctx).AddEvent("try failed", trace.WithAttributes(

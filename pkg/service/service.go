@@ -114,6 +114,17 @@ func (e *Env) DeadLetters(group string) (Component, error) {
 	return Component{Name: "dead letters", Run: watch.Run}, nil
 }
 
+// databaseIsAway tells whether an error came about because Postgres is away, or hangs.
+func (e *Env) databaseIsAway(ctx context.Context, err error) bool {
+	const patience = time.Second
+	if !postgres.IsTransient(err) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return e.Pool.Ping(ctx) != nil
+}
+
 // EventPublisher is what events go out by.
 func (e *Env) EventPublisher() message.Publisher { return e.construct.publisher(e) }
 
@@ -129,7 +140,7 @@ var rightWay = constructors{
 	consumer: func(e *Env, group string) (Consumer, error) {
 		config := messaging.ConsumerConfig{
 			Kafka: e.Config.Kafka, Group: group, DeadLetters: e.Publisher,
-			Retry: e.Config.Retry, DrainTimeout: e.Config.DrainTimeout, Faults: e.Faults,
+			Retry: e.Config.Retry, Away: e.databaseIsAway, DrainTimeout: e.Config.DrainTimeout, Faults: e.Faults,
 			Logger: e.Log, TracerProvider: e.Telemetry.TracerProvider, Registerer: e.Registerer,
 		}
 		if e.Config.ParkKeys {
