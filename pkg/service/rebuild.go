@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +14,7 @@ import (
 
 	"millrace/pkg/messaging/replay"
 	"millrace/pkg/postgres"
+	"millrace/pkg/telemetry"
 )
 
 // RebuildProgram is what a service's rebuild from the log consists of.
@@ -54,7 +56,11 @@ const connectPatience = 10 * time.Second
 // Rebuild builds the state of a service anew. When it has failed or was killed, it is
 // run again.
 func Rebuild(ctx context.Context, p RebuildProgram, o RebuildOptions) (_ replay.Report, err error) {
-	faults, err := p.Config.Faults.NewSet(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), replay.Points()...)
+	var logs io.Writer = os.Stderr
+	if p.Config.Logs != nil {
+		logs = p.Config.Logs
+	}
+	faults, err := p.Config.Faults.NewSet(telemetry.NewLogger(logs, p.Config.Telemetry), prometheus.NewRegistry(), replay.Points()...)
 	if err != nil {
 		return replay.Report{}, err
 	}
