@@ -55,7 +55,7 @@ func look(ctx context.Context, c Config, ids []string) (r *run, done func(), err
 		return nil, nil, err
 	}
 	return r, func() {
-		_ = r.db.close(context.WithoutCancel(ctx))
+		r.db.close()
 		r.close()
 	}, nil
 }

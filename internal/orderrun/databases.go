@@ -2,37 +2,40 @@ package orderrun
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/pkg/events"
 )
 
-// databases are connections to the services' databases, each as the service's
-// own role. They are used by one goroutine.
-type databases struct{ order, inventory, notification *pgx.Conn }
+// databases are the services' databases, each seen as the service's own role. A pool
+// connects again when Postgres was away.
+type databases struct{ order, inventory, notification *pgxpool.Pool }
 
 func openDatabases(ctx context.Context, c Config) (*databases, error) {
 	d := &databases{}
-	for url, conn := range map[string]**pgx.Conn{c.OrderDatabase: &d.order, c.InventoryDatabase: &d.inventory, c.MailsDatabase: &d.notification} {
-		var err error
-		if *conn, err = pgx.Connect(ctx, url); err != nil {
-			return nil, errors.Join(fmt.Errorf("look into a database: %w", err), d.close(ctx))
+	for url, pool := range map[string]**pgxpool.Pool{c.OrderDatabase: &d.order, c.InventoryDatabase: &d.inventory, c.MailsDatabase: &d.notification} {
+		config, err := pgxpool.ParseConfig(url)
+		if err == nil {
+			config.MaxConns = 1 // one goroutine asks
+			*pool, err = pgxpool.NewWithConfig(ctx, config)
+		}
+		if err != nil {
+			d.close()
+			return nil, fmt.Errorf("look into a database: %w", err)
 		}
 	}
 	return d, nil
 }
 
-func (d *databases) close(ctx context.Context) error {
-	var errs []error
-	for _, conn := range []*pgx.Conn{d.order, d.inventory, d.notification} {
-		if conn != nil {
-			errs = append(errs, conn.Close(ctx))
+func (d *databases) close() {
+	for _, pool := range []*pgxpool.Pool{d.order, d.inventory, d.notification} {
+		if pool != nil {
+			pool.Close()
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // ofRun is the condition for orders whose customer belongs to run $1; an empty
@@ -86,8 +89,8 @@ func (d *databases) reservations(ctx context.Context, ids []string) (map[string]
 	return pairs(ctx, d.inventory, `SELECT order_id, status FROM reservations WHERE order_id = ANY ($1)`, ids)
 }
 
-func pairs(ctx context.Context, conn *pgx.Conn, sql string, args ...any) (map[string]string, error) {
-	rows, err := conn.Query(ctx, sql, args...)
+func pairs(ctx context.Context, pool *pgxpool.Pool, sql string, args ...any) (map[string]string, error) {
+	rows, err := pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +124,8 @@ func (d *databases) stock(ctx context.Context) ([]stockRow, error) {
 
 // unprocessed counts messages that a group's inbox does not know.
 func (d *databases) unprocessed(ctx context.Context, group string, messages []string) (n int, err error) {
-	conn := map[string]*pgx.Conn{events.GroupOrder: d.order, events.GroupInventory: d.inventory, events.GroupNotification: d.notification}[group]
-	err = conn.QueryRow(ctx, `SELECT count(*) FROM unnest($1::text[]) AS m (id)
+	pool := map[string]*pgxpool.Pool{events.GroupOrder: d.order, events.GroupInventory: d.inventory, events.GroupNotification: d.notification}[group]
+	err = pool.QueryRow(ctx, `SELECT count(*) FROM unnest($1::text[]) AS m (id)
 		WHERE NOT EXISTS (SELECT FROM inbox WHERE consumer_group = $2 AND message_id = m.id)`, messages, group).Scan(&n)
 	return n, err
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"millrace/internal/shopclient"
+	"millrace/pkg/postgres"
 )
 
 // Config says what to place and where the shop is.
@@ -100,7 +101,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	if r.db, err = openDatabases(ctx, c); err != nil {
 		return Result{}, err
 	}
-	defer r.db.close(context.WithoutCancel(ctx))
+	defer r.db.close()
 
 	if err := r.prepare(ctx); err != nil {
 		return Result{}, err
@@ -132,16 +133,25 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.settle(ctx); err != nil {
 		return err
 	}
-	if r.before, err = r.inventory.StockByProduct(ctx); err != nil {
+	if err := again(ctx, func() error {
+		r.before, err = r.inventory.StockByProduct(ctx)
+		return err
+	}); err != nil {
 		return fmt.Errorf("stock: %w", err)
 	}
 	r.changed = true
 	for product, demand := range r.plan.demand {
-		if err := r.inventory.SetStock(ctx, product, r.before[product].Available+demand); err != nil {
-			return fmt.Errorf("set stock: %w", err)
+		if err := r.setStock(ctx, product, r.before[product].Available+demand); err != nil {
+			return err
 		}
 	}
-	if err := r.inventory.SetStock(ctx, r.plan.scarce, r.plan.stock); err != nil {
+	return r.setStock(ctx, r.plan.scarce, r.plan.stock)
+}
+
+// setStock says what can be reserved of a product; to say it twice is no harm.
+func (r *run) setStock(ctx context.Context, product string, available int64) error {
+	err := again(ctx, func() error { return r.inventory.SetStock(ctx, product, available) })
+	if err != nil {
 		return fmt.Errorf("set stock: %w", err)
 	}
 	return nil
@@ -162,10 +172,7 @@ func (r *run) restoreStock(ctx context.Context) error {
 		return nil
 	}
 	r.changed = false
-	if err := r.inventory.SetStock(ctx, r.plan.scarce, r.before[r.plan.scarce].Available); err != nil {
-		return fmt.Errorf("give the stock back: %w", err)
-	}
-	return nil
+	return r.setStock(ctx, r.plan.scarce, r.before[r.plan.scarce].Available)
 }
 
 // place sends all orders, each until it is accepted: the idempotency key makes
@@ -204,21 +211,28 @@ func (r *run) place(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (r *run) placeOne(ctx context.Context, i int) (string, error) {
-	const firstWait, maxWait = 20 * time.Millisecond, 500 * time.Millisecond
+func (r *run) placeOne(ctx context.Context, i int) (id string, err error) {
 	key := fmt.Sprintf("run-%s-%d", r.id, i)
+	err = again(ctx, func() error {
+		o, err := r.orders.PlaceOrder(ctx, r.plan.orders[i], key)
+		id = o.ID
+		return err
+	})
+	return id, err
+}
+
+// again repeats a request that may be repeated while the service is away.
+func again(ctx context.Context, request func() error) error {
+	const firstWait, maxWait = 20 * time.Millisecond, 500 * time.Millisecond
 	began := time.Now()
 	for wait := firstWait; ; wait = min(2*wait, maxWait) {
-		o, err := r.orders.PlaceOrder(ctx, r.plan.orders[i], key)
-		if err == nil {
-			return o.ID, nil
-		}
-		if !worthAnotherTry(err) || time.Since(began) > stallsAfter {
-			return "", err
+		err := request()
+		if err == nil || !worthAnotherTry(err) || time.Since(began) > stallsAfter {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
@@ -256,7 +270,10 @@ func (r *run) poll(ctx context.Context, patience time.Duration, look func(contex
 	changed := time.Now()
 	for {
 		state, done, err := look(ctx)
-		if err != nil || done {
+		switch {
+		case postgres.IsTransient(err):
+			state = "Waiting for the database"
+		case err != nil || done:
 			return err
 		}
 		if state != last {
