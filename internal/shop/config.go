@@ -32,6 +32,9 @@ type Config struct {
 	Instances map[string]int
 	Brokers   string // bootstrap addresses of another Kafka; empty: the bundled broker
 	Restart   supervise.Policy
+	// Backoff is the wait before a part that has died is started again; zero: that of
+	// package supervise.
+	Backoff   supervise.Backoff
 	WrongWays []string // what is done wrong on purpose, by the services that have it
 
 	// Faults lets parts be made to fail on purpose: at their fault points, and by Kill and

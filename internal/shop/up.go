@@ -68,7 +68,7 @@ func Up(ctx context.Context, c Config) (*Shop, error) {
 		byName: map[string]*part{}, logs: map[string]*logFile{}, urls: map[string]string{},
 	}
 	s.log = terminal.NewLog(c.Out, s.partNames()...)
-	s.sup = supervise.New(supervise.Options{Policy: c.Restart, Line: s.line, Event: s.event})
+	s.sup = supervise.New(supervise.Options{Policy: c.Restart, Backoff: c.Backoff, Line: s.line, Event: s.event})
 	if err := s.start(ctx); err != nil {
 		s.log.EndProgress()
 		s.Down(context.WithoutCancel(ctx), nil)
