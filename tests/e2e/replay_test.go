@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,54 +20,23 @@ import (
 	"millrace/internal/shopclient"
 	"millrace/pkg/messaging/replay"
 	"millrace/pkg/postgres"
+	"millrace/tests/shopstate"
 )
-
-// states are everything that each service knows. When a message was processed and a mail
-// went out is not in the log; outboxes hold what is on its way, or was sent.
-var states = map[string][]string{
-	shop.Inventory: {
-		`SELECT * FROM stock`, `SELECT * FROM reservations`, `SELECT * FROM reservation_items`, `SELECT consumer_group, message_id FROM inbox`,
-	},
-	shop.Order: {
-		`SELECT * FROM orders`, `SELECT * FROM order_items`, `SELECT * FROM products`, `SELECT * FROM idempotency_keys`, `SELECT consumer_group, message_id FROM inbox`,
-	},
-	shop.Notification: {
-		`SELECT order_id, kind, recipient, message_id FROM mails`, `SELECT consumer_group, message_id FROM inbox`,
-	},
-}
 
 func adminURL(t *testing.T, data string) string {
 	t.Helper()
-	state, err := shop.ReadPostgresState(filepath.Join(data, shop.PostgresStateFile))
+	url, err := shopstate.AdminURL(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return state.AdminURL
+	return url
 }
 
-// stateOf reads the state of a service, each row as a line of JSON.
-func stateOf(t *testing.T, data, service string) (lines []string) {
+func stateOf(t *testing.T, data, service string) []string {
 	t.Helper()
-	config, err := pgx.ParseConfig(adminURL(t, data))
+	lines, err := shopstate.Of(t.Context(), data, service)
 	if err != nil {
 		t.Fatal(err)
-	}
-	config.Database = service
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	for _, query := range states[service] {
-		rows, err := conn.Query(t.Context(), `SELECT row_to_json(q)::text AS line FROM (`+query+`) AS q ORDER BY line`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(append(lines, query), found...)
 	}
 	return lines
 }
