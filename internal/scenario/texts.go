@@ -108,7 +108,7 @@ func parseTexts(b []byte) (Texts, error) {
 	return texts, lines.Err()
 }
 
-var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
+var placeholder = regexp.MustCompile(`\{[a-z0-9_]+\}`)
 
 // Placeholders lists the names of the placeholders of a text, sorted.
 func Placeholders(text string) []string {

@@ -29,8 +29,8 @@ func TestParseTexts(t *testing.T) {
 
 func TestFill(t *testing.T) {
 	t.Parallel()
-	got := fill("{n} of {list} in {took}, {part}, {missing}", A{"n": 3, "list": []int32{0, 2}, "took": 1500 * time.Millisecond, "part": 0.5})
-	if want := "3 of 0, 2 in 1.50 s, 0.50, {missing}"; got != want {
+	got := fill("{n} of {list} in {took}, {part}, {p50}, {missing}", A{"n": 3, "p50": 7, "list": []int32{0, 2}, "took": 1500 * time.Millisecond, "part": 0.5})
+	if want := "3 of 0, 2 in 1.50 s, 0.50, 7, {missing}"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := showDuration(1234 * time.Microsecond); got != "1.23 ms" {
