@@ -58,17 +58,17 @@ func TestScreen_RedrawsTheBlock(t *testing.T) {
 	var out bytes.Buffer
 	s := &screen{out: terminal.Output{Writer: &out, Animation: true}}
 	s.setBlock([]string{"A", "B"})
-	s.print("x")
+	s.write("x")
 	s.setBlock([]string{"C"})
 	s.keepBlock()
-	s.print("y")
+	s.write("y")
 	if got, want := out.String(), "A\nB\n\x1b[2F\x1b[Jx\nA\nB\n\x1b[2F\x1b[JC\ny\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	out.Reset()
 	plain := &screen{out: terminal.Plain(&out)}
 	plain.setBlock([]string{"A"})
-	plain.print("x")
+	plain.write("x")
 	if got := out.String(); got != "x\n" {
 		t.Errorf("not on a terminal: %q", got)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"millrace/pkg/fault"
 )
 
 // Needs says on what a scenario can be played.
@@ -62,14 +64,14 @@ func Passed(checks []Check) bool {
 // UnknownError is returned for a scenario that there is not.
 type UnknownError struct {
 	Name    string
-	Nearest []string // likely ones, the likeliest first; empty when there is none
+	Nearest string   // what may have been meant; or empty
 	Names   []string // all there are
 }
 
 func (e *UnknownError) Error() string {
-	s := fmt.Sprintf("there is no scenario %q", e.Name)
-	if len(e.Nearest) > 0 {
-		s += ", did you mean " + strings.Join(e.Nearest, " or ") + "?"
+	s := fmt.Sprintf("there is no scenario %.64q", e.Name)
+	if e.Nearest != "" {
+		s += ", did you mean " + e.Nearest + "?"
 	}
 	return s
 }
@@ -83,55 +85,11 @@ func Find(all []Scenario, name string) (Scenario, error) {
 		}
 		names = append(names, s.Name)
 	}
-	return Scenario{}, &UnknownError{Name: name, Nearest: nearest(names, name), Names: names}
-}
-
-// longestName caps what is compared: a name from outside may be of any length.
-const longestName = 64
-
-// nearest returns up to three names that a misspelt one may have meant.
-func nearest(names []string, name string) []string {
-	if len(name) > longestName {
-		return nil
+	const prefix = "wrong-" // easily left away
+	lower := strings.ToLower(name)
+	near := fault.Nearest(lower, names)
+	if near == "" {
+		near = fault.Nearest(prefix+lower, names)
 	}
-	type candidate struct {
-		name     string
-		distance int
-	}
-	var found []candidate
-	for _, n := range names {
-		d := distance(strings.ToLower(name), n)
-		if len(name) >= 4 && strings.Contains(n, strings.ToLower(name)) {
-			d = 1
-		}
-		if d <= 1+len(n)/4 {
-			found = append(found, candidate{n, d})
-		}
-	}
-	slices.SortStableFunc(found, func(a, b candidate) int { return a.distance - b.distance })
-	var out []string
-	for _, c := range found[:min(3, len(found))] {
-		out = append(out, c.name)
-	}
-	return out
-}
-
-// distance is Levenshtein's, in bytes: names are ASCII.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			diagonal, row[j] = row[j], min(row[j]+1, row[j-1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return Scenario{}, &UnknownError{Name: name, Nearest: near, Names: names}
 }

@@ -36,7 +36,7 @@ func TestFind(t *testing.T) {
 	for _, name := range []string{"", "zzzzzzzzzz", strings.Repeat("x", 1<<20)} {
 		_, err := Find(all, name)
 		var unknown *UnknownError
-		if !errors.As(err, &unknown) || len(unknown.Nearest) != 0 {
+		if !errors.As(err, &unknown) || unknown.Nearest != "" {
 			t.Errorf("%.20q: %.80v", name, err)
 		}
 	}

@@ -18,8 +18,8 @@ type screen struct {
 	drawn int // lines of the block that stand on the terminal
 }
 
-// print writes lines above the block.
-func (s *screen) print(lines ...string) {
+// write writes lines above the block.
+func (s *screen) write(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()

@@ -9,7 +9,7 @@ import (
 )
 
 // textWidth is where explanations are wrapped; the block of lanes is narrower.
-const textWidth = 88
+const textWidth = 78
 
 // Stage is where a scenario is played: it narrates, and has the environment. It
 // is safe for many goroutines.
@@ -56,7 +56,7 @@ func (s *Stage) Text(key string, args A) string {
 
 // Explain prints a paragraph for the learner.
 func (s *Stage) Explain(key string, args A) {
-	s.screen.print(append([]string{""}, wrap(s.Text(key, args), textWidth)...)...)
+	s.screen.write(append([]string{""}, wrap(s.Text(key, args), textWidth)...)...)
 }
 
 // Event prints a line about what has just happened, with the time since the start.
@@ -68,7 +68,7 @@ func (s *Stage) Event(key string, args A) {
 	for i := range lines[1:] {
 		lines[i+1] = strings.Repeat(" ", indent+2) + lines[i+1]
 	}
-	s.screen.print(lines...)
+	s.screen.write(lines...)
 }
 
 // Note prints an event whose text is the engine's.
@@ -76,27 +76,27 @@ func (s *Stage) Note(key string, args A) { s.Event(key, args) }
 
 // line prints an assignment where lanes cannot be redrawn.
 func (s *Stage) line(group string, v View) {
-	s.screen.print(fmt.Sprintf("%7.2f s    %s: %s", time.Since(s.began).Seconds(), group, v.line()))
+	s.screen.write(fmt.Sprintf("%7.2f s    %s: %s", time.Since(s.began).Seconds(), group, v.line()))
 }
 
 // Table prints rows of numbers.
 func (s *Stage) Table(t terminal.Table) {
 	for line := range strings.Lines(t.Render(s.screen.out)) {
-		s.screen.print("          " + strings.TrimRight(line, "\n"))
+		s.screen.write("          " + strings.TrimRight(line, "\n"))
 	}
 }
 
 // open prints the head of the play.
 func (s *Stage) open() {
-	s.screen.print(s.screen.out.Paint(terminal.Bold, s.name+" — "+s.Text("title", nil)))
+	s.screen.write(s.screen.out.Paint(terminal.Bold, s.name+" — "+s.Text("title", nil)))
 	s.Explain("intro", nil)
-	s.screen.print("")
+	s.screen.write("")
 }
 
 // conclude prints the checks, the verdict and, when it passed, the lesson.
 func (s *Stage) conclude(o Outcome) {
 	s.screen.keepBlock()
-	s.screen.print("")
+	s.screen.write("")
 	for _, c := range o.checks {
 		mark, colour := "✓", terminal.Green
 		if !c.OK {
@@ -107,19 +107,19 @@ func (s *Stage) conclude(o Outcome) {
 		for i := range lines[1:] {
 			lines[i+1] = "  " + lines[i+1]
 		}
-		s.screen.print(lines...)
+		s.screen.write(lines...)
 	}
 	word, colour := s.Text("verdict_pass", nil), terminal.Green
 	switch {
 	case o.Error != "":
 		word, colour = s.Text("verdict_error", nil), terminal.Red
-		s.screen.print(o.Error)
+		s.screen.write(o.Error)
 	case o.Verdict == Fail:
 		word, colour = s.Text("verdict_fail", nil), terminal.Red
 	}
-	s.screen.print("", s.screen.out.Paint(colour, word)+"  "+s.Text("took", A{"name": s.name, "seconds": o.Seconds}))
+	s.screen.write("", s.screen.out.Paint(colour, word)+"  "+s.Text("took", A{"name": s.name, "seconds": o.Seconds}))
 	if o.Verdict == Pass {
-		s.screen.print("", s.screen.out.Paint(terminal.Bold, s.Text("lesson", nil)))
-		s.screen.print(wrap(s.Text("lesson_text", nil), textWidth)...)
+		s.screen.write("", s.screen.out.Paint(terminal.Bold, s.Text("lesson", nil)))
+		s.screen.write(wrap(s.Text("lesson_text", nil), textWidth)...)
 	}
 }

@@ -42,7 +42,7 @@ func processesOf(t *testing.T, data string) []string {
 	if _, err := os.Stat("/proc/self/environ"); err == nil {
 		return fromProc(data)
 	}
-	out, err := exec.Command("ps", "axeww", "-o", "pid=,command=").Output()
+	out, err := exec.CommandContext(t.Context(), "ps", "axeww", "-o", "pid=,command=").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/internal/datadir"
 	"millrace/internal/scenario"
 	"millrace/internal/scenario/course"
 	"millrace/tests/proctest"
@@ -200,6 +201,23 @@ func TestScenario_OnAForeignBroker(t *testing.T) {
 		cmd := command(t.Context(), dir, "scenario", "run", name, "--json", "--brokers", broker.addr)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+
+	// A shop that runs is found by its folder; --private leaves it alone.
+	shop, err := datadir.Open(filepath.Join(dir, "none"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(filepath.Join(dir, "none")) }()
+	defer func() { _ = shop.Close() }()
+	if err := shop.WriteShop(datadir.Shop{PID: os.Getpid(), Brokers: broker.addr}); err != nil {
+		t.Fatal(err)
+	}
+	for flag, said := range map[string]string{"--private=false": "The broker of the running shop is used", "--private": "A private broker is started"} {
+		cmd := command(t.Context(), dir, "scenario", "run", "keys-and-order", "--lang", "en", flag)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), said) {
+			t.Errorf("%s: %v, want %q in\n%s", flag, err, said, out)
 		}
 	}
 	if topics, groups := broker.names(t); len(topics)+len(groups) > 0 {

@@ -110,13 +110,13 @@ func playBrokerRestart(ctx context.Context, s *scenario.Stage) (scenario.Evidenc
 	if err != nil {
 		return nil, err
 	}
-	e.count(stored)
+	e = e.count(stored)
 	s.Event("in_topic", a{"n": e.InTopic})
 	return e, nil
 }
 
-// count looks at what stands in the topic.
-func (e *restartEvidence) count(stored []*kgo.Record) {
+// count adds what stands in the topic.
+func (e restartEvidence) count(stored []*kgo.Record) restartEvidence {
 	e.InTopic = len(stored)
 	times := map[string]int{}
 	latest := ""
@@ -135,6 +135,7 @@ func (e *restartEvidence) count(stored []*kgo.Record) {
 			e.Lost++
 		}
 	}
+	return e
 }
 
 // ledgerEntry is the value of record i; the values sort as they were sent.

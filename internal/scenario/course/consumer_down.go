@@ -7,7 +7,6 @@ import (
 
 	"millrace/internal/scenario"
 	"millrace/internal/shop"
-	"millrace/internal/shopclient"
 	"millrace/pkg/events"
 )
 
@@ -62,7 +61,7 @@ func playConsumerDown(ctx context.Context, s *scenario.Stage) (scenario.Evidence
 	if err != nil {
 		return nil, err
 	}
-	if err := awaitStatus(ctx, sh, shopclient.Confirmed, downOrders); err != nil {
+	if err := awaitConfirmed(ctx, sh, downOrders); err != nil {
 		return nil, err
 	}
 	e.ConfirmedDown = downOrders

@@ -131,17 +131,17 @@ func playReplay(ctx context.Context, s *scenario.Stage) (scenario.Evidence, erro
 	return e, err
 }
 
-func fingerprint(ctx context.Context, sh *scenario.Shop) (print string, err error) {
+func fingerprint(ctx context.Context, sh *scenario.Shop) (hash string, err error) {
 	conn, err := pgx.Connect(ctx, sh.Addresses().Databases[shop.Inventory])
 	if err != nil {
 		return "", fmt.Errorf("look into the database of inventory: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	const shown = 12
-	if err := conn.QueryRow(ctx, stateOf).Scan(&print); err != nil {
+	if err := conn.QueryRow(ctx, stateOf).Scan(&hash); err != nil {
 		return "", fmt.Errorf("look into the database of inventory: %w", err)
 	}
-	return print[:shown], nil
+	return hash[:shown], nil
 }
 
 // mailsAndEvents counts the mails that lie in the mail box and the events of inventory.

@@ -9,6 +9,7 @@ import (
 
 	"millrace/internal/scenario"
 	"millrace/internal/shop"
+	"millrace/internal/shopclient"
 )
 
 // header is the value of a record's header, or "".
@@ -39,10 +40,10 @@ func inboxed(ctx context.Context, sh *scenario.Shop, service, group string, mess
 	return count(ctx, sh, service, `SELECT count(*) FROM inbox WHERE consumer_group = $1 AND message_id = ANY ($2)`, group, messages)
 }
 
-// awaitStatus waits until so many orders have this status, by the order service's database.
-func awaitStatus(ctx context.Context, sh *scenario.Shop, status string, n int) error {
-	return scenario.Poll(ctx, fmt.Sprintf("%d orders that are %s", n, status), func(ctx context.Context) error {
-		have, err := count(ctx, sh, shop.Order, `SELECT count(*) FROM orders WHERE status = $1`, status)
+// awaitConfirmed waits until so many orders are confirmed, by the order service's database.
+func awaitConfirmed(ctx context.Context, sh *scenario.Shop, n int) error {
+	return scenario.Poll(ctx, fmt.Sprintf("%d confirmed orders", n), func(ctx context.Context) error {
+		have, err := count(ctx, sh, shop.Order, `SELECT count(*) FROM orders WHERE status = $1`, shopclient.Confirmed)
 		if err == nil && have < n {
 			err = fmt.Errorf("%d are", have)
 		}

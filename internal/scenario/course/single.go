@@ -19,16 +19,13 @@ type single struct {
 }
 
 // dialSingle makes the client; the connection opens with the first request.
-func dialSingle(_ context.Context, address, name string) (*single, error) {
+func dialSingle(address, name string) (*single, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ClientID(name),
 		kgo.MaxVersions(kversion.V2_6_0())) // topics by name: no request for metadata is needed
 	return &single{client: client}, err
 }
 
-func (c *single) close() error {
-	c.client.Close()
-	return nil
-}
+func (c *single) close() { c.client.Close() }
 
 func (c *single) request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	return c.client.SeedBrokers()[0].Request(ctx, req)

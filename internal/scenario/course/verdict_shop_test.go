@@ -174,8 +174,7 @@ func TestRestartEvidence_Count(t *testing.T) {
 	for _, i := range []int{0, 1, 1, 4, 2} { // 3 is lost
 		stored = append(stored, kgo.StringRecord(ledgerEntry(i)))
 	}
-	e := restartEvidence{Records: 5}
-	if e.count(stored); e.InTopic != 5 || e.Lost != 1 || e.Twice != 1 || e.OutOfOrder != 1 {
+	if e := (restartEvidence{Records: 5}).count(stored); e.InTopic != 5 || e.Lost != 1 || e.Twice != 1 || e.OutOfOrder != 1 {
 		t.Errorf("%+v", e)
 	}
 }

@@ -44,7 +44,7 @@ func playCursorOutbox(ctx context.Context, sh *scenario.Shop, wrong bool) (r way
 		return r, err
 	}
 	// Those in other partitions pass it.
-	if err := awaitStatus(ctx, sh, shopclient.Confirmed, 1); err != nil {
+	if err := awaitConfirmed(ctx, sh, 1); err != nil {
 		return r, err
 	}
 	if err := sh.ClearFaults(ctx, shop.Inventory); err != nil {
@@ -62,7 +62,7 @@ func playCursorOutbox(ctx context.Context, sh *scenario.Shop, wrong bool) (r way
 		return r, err
 	}
 	if !wrong {
-		if err := awaitStatus(ctx, sh, shopclient.Confirmed, cursorOrders+2); err != nil {
+		if err := awaitConfirmed(ctx, sh, cursorOrders+2); err != nil {
 			return r, err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 
 	"millrace/internal/scenario"
 	"millrace/internal/shop"
-	"millrace/internal/shopclient"
 	"millrace/pkg/events"
 	"millrace/pkg/fault"
 	"millrace/pkg/wrongway"
@@ -33,7 +32,7 @@ func playDualWrite(ctx context.Context, sh *scenario.Shop, wrong bool) (r wayRun
 	if wrong {
 		want-- // what was published after the commit is there; what was not will never come
 	}
-	if err := awaitStatus(ctx, sh, shopclient.Confirmed, want); err != nil {
+	if err := awaitConfirmed(ctx, sh, want); err != nil {
 		return r, err
 	}
 	if r.Work, err = count(ctx, sh, shop.Order, `SELECT count(*) FROM orders`); err != nil {
