@@ -1,5 +1,5 @@
 // Command logdump prints what is in the files of a log: batches and records of segments, entries of
-// indexes, producers of snapshots.
+// indexes, aborted transactions, producers of snapshots.
 //
 //	logdump [-records] FILE|FOLDER ...
 //
@@ -30,7 +30,7 @@ func run(args []string, out, errOut io.Writer) int {
 	flags.SetOutput(errOut)
 	withRecords := flags.Bool("records", false, "print each record, decompressed")
 	flags.Usage = func() {
-		fmt.Fprintln(errOut, "usage: logdump [-records] FILE|FOLDER ...\n\nFILE is a .log, .index, .timeindex or .snapshot; of a FOLDER all of them are printed.")
+		fmt.Fprintln(errOut, "usage: logdump [-records] FILE|FOLDER ...\n\nFILE is a .log, .index, .timeindex, .txnindex or .snapshot; of a FOLDER all of them are printed.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -66,6 +66,7 @@ var dumpers = map[string]func(out io.Writer, data []byte, base record.Offset, re
 	".log":       dumpSegment,
 	".index":     dumpIndex,
 	".timeindex": dumpTimeIndex,
+	".txnindex":  dumpTxnIndex,
 	".snapshot":  dumpSnapshot,
 }
 
@@ -92,7 +93,7 @@ func dump(out io.Writer, file string, records bool) error {
 	suffix := filepath.Ext(file)
 	f := dumpers[suffix]
 	if f == nil {
-		return errors.New("not a .log, .index, .timeindex or .snapshot")
+		return errors.New("not a .log, .index, .timeindex, .txnindex or .snapshot")
 	}
 	base, err := storage.SegmentBase(filepath.Base(file), suffix)
 	if err != nil {
@@ -141,7 +142,14 @@ func describe(b record.Batch) string {
 		parts = append(parts, "transactional")
 	}
 	if b.Control() {
-		parts = append(parts, "control")
+		kind := "control"
+		if m, ok, err := b.Marker(); err == nil && ok {
+			kind = fmt.Sprintf("abort  coordinator epoch %d", m.CoordinatorEpoch)
+			if m.Commit {
+				kind = fmt.Sprintf("commit  coordinator epoch %d", m.CoordinatorEpoch)
+			}
+		}
+		parts = append(parts, kind)
 	}
 	return strings.Join(parts, "  ")
 }
@@ -174,10 +182,21 @@ func dumpTimeIndex(out io.Writer, data []byte, base record.Offset, _ bool) error
 	return nil
 }
 
+func dumpTxnIndex(out io.Writer, data []byte, _ record.Offset, _ bool) error {
+	for t := range storage.AbortedIndex(data) {
+		fmt.Fprintf(out, "  producer %d  aborted %d..%d  stable %d\n", t.ProducerID, t.First, t.Last, t.Stable)
+	}
+	return nil
+}
+
 func dumpSnapshot(out io.Writer, data []byte, _ record.Offset, _ bool) error {
 	producers, err := storage.Snapshot(data)
 	for p := range slices.Values(producers) {
-		fmt.Fprintf(out, "  producer %d  epoch %d  last sequence %d  %s\n", p.ID, p.Epoch, p.LastSequence, stamp(p.LastTimestamp))
+		fmt.Fprintf(out, "  producer %d  epoch %d  last sequence %d  %s", p.ID, p.Epoch, p.LastSequence, stamp(p.LastTimestamp))
+		if p.TxnFirst >= 0 {
+			fmt.Fprintf(out, "  transaction open since %d", p.TxnFirst)
+		}
+		fmt.Fprintln(out)
 	}
 	return err
 }

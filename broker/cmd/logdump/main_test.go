@@ -44,6 +44,27 @@ func logFolder(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
+	for i, id := range []int64{8, 9} { // one transaction is aborted, one stays open
+		b := record.Builder{Transactional: true, Idempotent: true, ProducerID: id}
+		b.Add(now.UnixMilli(), nil, []byte("in a transaction"))
+		batch, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		guard, err := l.BeginVerify(id, 0, 0, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Append(batch, storage.AppendOptions{Guard: guard}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			marker := record.EndTxn(id, 1, now.UnixMilli(), record.Marker{CoordinatorEpoch: 3})
+			if _, err := l.Append(marker, storage.AppendOptions{Origin: storage.FromCoordinator, TxnVersion: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

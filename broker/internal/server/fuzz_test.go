@@ -39,7 +39,7 @@ func FuzzFrames(f *testing.F) {
 
 	var lines logLines
 	b := brokertest.Start(f, brokertest.InMemory(), brokertest.WithLog(lines.logger()),
-		brokertest.WithSetting("connections.max.idle.ms", "200"), brokertest.WithSetting("offsets.topic.num.partitions", "1"),
+		brokertest.WithSetting("connections.max.idle.ms", "200"), brokertest.WithSetting("offsets.topic.num.partitions", "1"), brokertest.WithSetting("transaction.state.log.num.partitions", "1"),
 		// One request could ask for a million partitions: that is Kafka's to allow, and not what is tried here.
 		brokertest.WithSetting("auto.create.topics.enable", "false"))
 	dialBroker(f, b).createTopic("orders", 1)

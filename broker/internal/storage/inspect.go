@@ -49,6 +49,17 @@ func TimeIndex(data []byte, base record.Offset) iter.Seq[IndexEntry] {
 	}
 }
 
+// AbortedIndex yields the entries of a .txnindex file.
+func AbortedIndex(data []byte) iter.Seq[AbortedTxn] {
+	return func(yield func(AbortedTxn) bool) {
+		for ; len(data) >= abortedEntrySize; data = data[abortedEntrySize:] {
+			if !yield(decodeAborted(data)) {
+				return
+			}
+		}
+	}
+}
+
 // Snapshot decodes a .snapshot file.
 func Snapshot(data []byte) ([]ProducerState, error) {
 	ps, err := decodeSnapshot(data)
