@@ -47,7 +47,7 @@ func (a *shareAnswer) partition(tp shares.TopicPartition) *kmsg.ShareFetchRespon
 		a.resp.Topics = append(a.resp.Topics, t)
 	}
 	p := kmsg.NewShareFetchResponseTopicPartition()
-	p.Partition = tp.Partition
+	p.Partition, p.Records = tp.Partition, []byte{} // Java's clients fail on null
 	ps := append(a.resp.Topics[topic].Partitions, p)
 	a.resp.Topics[topic].Partitions = ps
 	a.at[tp] = [2]int{topic, len(ps) - 1}

@@ -14,7 +14,7 @@ import (
 //	v1 lag (KIP-1226)
 //
 // Where a share group stands in its partitions: all that have a state, for a null list of
-// topics. One that has not begun has start -1.
+// topics. Where it has not begun, or there is no such topic or group, the start is -1.
 func init() { register(90, 0, 1, (*Server).describeShareGroupOffsets) }
 
 func (s *Server) describeShareGroupOffsets(r *Request, req *kmsg.DescribeShareGroupOffsetsRequest) kmsg.Response {
@@ -29,6 +29,9 @@ func (s *Server) describeShareOffsets(r *Request, asked *kmsg.DescribeShareGroup
 	out := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
 	out.GroupID = asked.GroupID
 	d, code, message := s.describeModern(asked.GroupID, group.Share)
+	if code == kerr.GroupIDNotFound.Code { // which is no error in Kafka: it has not begun anywhere
+		code, d.Modern = 0, &group.ModernDescription{}
+	}
 	if code != 0 {
 		out.ErrorCode, out.ErrorMessage = code, message
 		return out
@@ -50,7 +53,6 @@ func (s *Server) describeShareOffsets(r *Request, asked *kmsg.DescribeShareGroup
 			for _, p := range t.Partitions {
 				rp := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopicPartition()
 				rp.Partition, rp.StartOffset, rp.Lag = p, sharestate.Uninitialized, -1
-				rp.ErrorCode, rp.ErrorMessage = codeAndText(kerr.UnknownTopicOrPartition)
 				unknown.Partitions = append(unknown.Partitions, rp)
 			}
 			out.Topics = append(out.Topics, unknown)

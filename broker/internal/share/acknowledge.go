@@ -68,7 +68,7 @@ func (p *Partition) stage(member string, a Ack, changes *[]Batch) *kerr.Error {
 	case a.First >= p.next || a.Last >= p.next:
 		return kerr.InvalidRequest // past what was ever given
 	case a.Last < p.start:
-		return kerr.InvalidRecordState // done already
+		return nil // done already, whatever is said of it now
 	}
 	for i, t := range a.Types {
 		first, last := a.First, a.Last

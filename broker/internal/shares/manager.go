@@ -112,6 +112,12 @@ func (m *Manager) load(ctx context.Context, k sharestate.Key, leaderEpoch int32,
 		if start, err = begin(); err != nil {
 			return nil, err
 		}
+		// Kept at once: decided again after a crash, "latest" would be later, and skip what
+		// was delivered and not acknowledged.
+		err = m.states.Write(ctx, k, sharestate.Write{Epoch: a.State.Epoch, LeaderEpoch: leaderEpoch, Start: start, Complete: -1})
+		if err != nil {
+			return nil, err
+		}
 	}
 	return &Partition{
 		manager: m, key: k, epoch: a.State.Epoch, leader: leaderEpoch, p: share.Restore(set, start, a.State.Batches),
