@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/brokertest"
 )
 
 // joinConsumerProtocol adds a member that lets the broker assign (KIP-848).
@@ -152,4 +154,43 @@ func describeConsumerGroup(ctx context.Context, client *kgo.Client, group string
 		return nil, fmt.Errorf("describe %s: %d groups", group, len(resp.Groups))
 	}
 	return &resp.Groups[0], nil
+}
+
+// The broker is killed under members of a group where it assigns: the members go on by themselves,
+// and nothing that was committed is read again by whoever comes next.
+func TestConsumerProtocol_SurvivesKills(t *testing.T) {
+	t.Parallel()
+	if external != "" {
+		t.Skip("kills the broker, and that of MILLRACE_COMPAT_BROKERS is not ours to kill")
+	}
+	broker := brokertest.Start(t)
+	seeds := []string{broker.Addr}
+	admin := newAdmin(t, seeds)
+	topic, group := newTopic(t, seeds, 4, nil), uniqueName(t, "group")
+	members := []*member{joinConsumerProtocol(t, seeds, group, topic), joinConsumerProtocol(t, seeds, group, topic)}
+	waitForAssigned(t, seeds, group, []int{2, 2})
+	var want []record
+	for round := range 3 {
+		if round > 0 {
+			broker.Kill()
+			broker.Restart()
+		}
+		records := samples(fmt.Sprint("round ", round), 40)
+		produceFranz(t, seeds, topic, "none", records)
+		want = append(want, records...)
+		waitForAll(t, members, len(want))
+		waitForOffsets(t, admin, group, topic)
+	}
+	waitForAssigned(t, seeds, group, []int{2, 2})
+	for _, m := range members {
+		m.close()
+	}
+	broker.Kill()
+	broker.Restart()
+	after := samples("after", 20)
+	produceFranz(t, seeds, topic, "none", after)
+	next := joinConsumerProtocol(t, seeds, group, topic)
+	waitForRecords(t, next, len(after))
+	next.close()
+	sameRecords(t, after, next.records())
 }
