@@ -437,7 +437,9 @@ func (v *value) member(kind group.Kind, member string) group.Record {
 	}
 	v.tags(func(tag uint32, field *value) {
 		if tag == tagClassic && field.Int8() == 1 {
-			s.Classic = field.classic()
+			if c := field.classic(); len(c.Protocols) > 0 { // without one it could not have joined
+				s.Classic = c
+			}
 		}
 	})
 	return group.MemberRecord{Kind: kind, Member: member, Subscription: &s}

@@ -1,6 +1,7 @@
 package sharestate
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"math"
@@ -283,6 +284,9 @@ func apply(s *State, in Write) (*State, *kerr.Error) {
 		to.Start = in.Start
 	}
 	to.Batches = Combine(s.Batches, in.Batches, to.Start)
+	if len(to.Batches) > maxBatches {
+		return nil, kerr.InvalidRequest
+	}
 	if to.Complete = in.Complete; in.Complete < 0 {
 		to.complete()
 	}
@@ -306,61 +310,64 @@ func (s *State) complete() {
 
 func done(s share.State) bool { return s == share.Acknowledged || s == share.Archived }
 
-// Combine lays batches over others: where both speak of a record, the later ones count.
-// What lies before start is left out, and neighbours that are alike are one.
+// maxBatches bounds what is kept of a partition. A share group's window is far smaller; the
+// request comes from anyone who may speak for a broker.
+const maxBatches = 1 << 14
+
+// Combine lays batches over others, which are in order: where both speak of a record, the
+// later ones count. What lies before start is left out, and neighbours that are alike are one.
 func Combine(old, later []share.Batch, start int64) []share.Batch {
-	later = slices.Clone(later)
-	slices.SortStableFunc(later, func(a, b share.Batch) int { return cmpOffset(a.First, b.First) })
-	var kept []share.Batch
-	for _, o := range old {
-		for _, l := range later {
-			if l.Last < o.First || l.First > o.Last {
-				continue
-			}
-			if o.First < l.First {
-				kept = append(kept, share.Batch{First: o.First, Last: l.First - 1, State: o.State, DeliveryCount: o.DeliveryCount})
-			}
-			o.First = l.Last + 1
-			if o.First > o.Last {
-				break
-			}
-		}
-		if o.First <= o.Last {
-			kept = append(kept, o)
-		}
-	}
-	kept = append(kept, later...)
-	slices.SortStableFunc(kept, func(a, b share.Batch) int { return cmpOffset(a.First, b.First) })
+	old, later = slices.Clone(old), inOrder(later)
 	out := []share.Batch{}
-	for _, b := range kept {
-		b.First = max(b.First, start)
-		if b.Last < b.First {
-			continue
+	add := func(b share.Batch) {
+		if b.First = max(b.First, start); b.Last < b.First {
+			return
 		}
 		if n := len(out); n > 0 {
 			last := &out[n-1]
-			if b.First <= last.Last { // later batches that overlap: the one that came first keeps it
-				b.First = last.Last + 1
-				if b.Last < b.First {
-					continue
-				}
-			}
 			if last.Last+1 == b.First && last.State == b.State && last.DeliveryCount == b.DeliveryCount {
 				last.Last = b.Last
-				continue
+				return
 			}
 		}
 		out = append(out, b)
 	}
+	for _, l := range later {
+		for len(old) > 0 && old[0].First < l.First { // what the old ones say before it
+			head := old[0]
+			head.Last = min(head.Last, l.First-1)
+			add(head)
+			if old[0].Last < l.First {
+				old = old[1:]
+				continue
+			}
+			old[0].First = l.First
+		}
+		add(l)
+		for len(old) > 0 && old[0].Last <= l.Last {
+			old = old[1:]
+		}
+		if len(old) > 0 && old[0].First <= l.Last {
+			old[0].First = l.Last + 1
+		}
+	}
+	for _, o := range old {
+		add(o)
+	}
 	return out
 }
 
-func cmpOffset(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// inOrder sorts batches, and lets the one that begins first have what two speak of.
+func inOrder(batches []share.Batch) (out []share.Batch) {
+	batches = slices.Clone(batches)
+	slices.SortStableFunc(batches, func(a, b share.Batch) int { return cmp.Compare(a.First, b.First) })
+	for _, b := range batches {
+		if n := len(out); n > 0 {
+			b.First = max(b.First, out[n-1].Last+1)
+		}
+		if b.First <= b.Last {
+			out = append(out, b)
+		}
 	}
-	return 0
+	return out
 }
