@@ -62,7 +62,7 @@ func (w *worker) seen() []string {
 
 func accept(string, int32) kgo.AckStatus { return kgo.AckAccept }
 
-func numbered(round string, n int) []record {
+func countedRecords(round string, n int) []record {
 	out := make([]record, n)
 	for i := range out {
 		out[i] = record{value: fmt.Appendf(nil, "%s-%03d", round, i)}
@@ -115,7 +115,7 @@ func TestShare_MembersShareOnePartition(t *testing.T) {
 		workers = append(workers, startWorker(t, seeds, group, topic, accept))
 	}
 	for round := range 20 {
-		produceFranz(t, seeds, topic, "none", numbered(fmt.Sprint(round), 10))
+		produceFranz(t, seeds, topic, "none", countedRecords(fmt.Sprint(round), 10))
 	}
 	var all []string
 	eventually(t, "all records came", func(context.Context) (bool, string) {
@@ -140,7 +140,7 @@ func TestShare_ReleaseRejectAndLimit(t *testing.T) {
 	seeds := seeds(t)
 	topic, group := newTopic(t, seeds, 1, nil), shareGroup(t, seeds)
 	configureGroup(t, newKgo(t, seeds), group, "share.delivery.count.limit", "3")
-	produceFranz(t, seeds, topic, "none", numbered("r", 5))
+	produceFranz(t, seeds, topic, "none", countedRecords("r", 5))
 	w := startWorker(t, seeds, group, topic, func(value string, delivery int32) kgo.AckStatus {
 		switch {
 		case value == "r-001" && delivery == 1:
@@ -166,7 +166,7 @@ func TestShare_AnotherTakesOver(t *testing.T) {
 	t.Parallel()
 	seeds := seeds(t)
 	topic, group := newTopic(t, seeds, 1, nil), shareGroup(t, seeds)
-	produceFranz(t, seeds, topic, "none", numbered("r", 5))
+	produceFranz(t, seeds, topic, "none", countedRecords("r", 5))
 	silent := newKgo(t, seeds, kgo.ShareGroup(group), kgo.ConsumeTopics(topic))
 	if n := silent.PollFetches(within(t, patience)).NumRecords(); n == 0 {
 		t.Fatal("the first member got nothing")
@@ -213,7 +213,7 @@ func TestShare_SurvivesKills(t *testing.T) {
 			broker.Kill()
 			broker.Restart()
 		}
-		produceFranz(t, seeds, topic, "none", numbered(fmt.Sprint("round", round), 40))
+		produceFranz(t, seeds, topic, "none", countedRecords(fmt.Sprint("round", round), 40))
 		waitForLag(t, seeds, group, topic, 0)
 	}
 	mu.Lock()
