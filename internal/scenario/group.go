@@ -24,12 +24,11 @@ type GroupWatch struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	mu      sync.Mutex // guards what follows
-	view    View
-	seen    bool
-	err     error // of the latest look
-	news    chan struct{}
-	history []View // the assignments, one after the other
+	mu   sync.Mutex // guards what follows
+	view View
+	seen bool
+	err  error // of the latest look
+	news chan struct{}
 }
 
 // WatchGroup starts to follow a group's members that read a topic.
@@ -74,9 +73,6 @@ func (w *GroupWatch) look(ctx context.Context) {
 	changed := err == nil && (!w.seen || !v.sameHolders(w.view))
 	if w.err = err; err == nil {
 		w.view, w.seen = v, true
-		if changed && v.Stable() {
-			w.history = append(w.history, v)
-		}
 	}
 	close(w.news)
 	w.news = make(chan struct{})
@@ -185,13 +181,6 @@ func (w *GroupWatch) AwaitShape(ctx context.Context, shape ...int) (View, error)
 	return w.Await(ctx, fmt.Sprintf("stable with %v partitions", shape), func(v View) bool {
 		return v.Stable() && slices.Equal(v.Shape(), shape)
 	})
-}
-
-// History lists the assignments that were seen, one after the other.
-func (w *GroupWatch) History() []View {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.history)
 }
 
 // watchList are the groups whose lanes are on the screen, one below the other.

@@ -48,11 +48,6 @@ func (v View) Holding(member string) []int32 {
 	return nil
 }
 
-// Has reports whether a member is in the group.
-func (v View) Has(member string) bool {
-	return slices.ContainsFunc(v.Holders, func(h Holder) bool { return h.Member == member })
-}
-
 // Lag sums the lag of all partitions.
 func (v View) Lag() (sum int64) {
 	for _, n := range v.Lags {

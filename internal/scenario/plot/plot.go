@@ -44,7 +44,7 @@ const maxPoints = 400
 // Space round the plotted area.
 const (
 	left, right, top, bottom = 84, 24, 64, 60
-	gridLines                = 5
+	gridLines                = 6
 )
 
 // Write draws the chart.

@@ -89,7 +89,7 @@ func TestWrite_RefusesWhatItCannotDraw(t *testing.T) {
 
 func TestStepAndNumber(t *testing.T) {
 	t.Parallel()
-	for limit, want := range map[float64]float64{0: 1, 4: 1, 9: 2, 24: 5, 26: 10, 100_000: 20_000} {
+	for limit, want := range map[float64]float64{0: 1, 4: 1, 9: 2, 29: 5, 31: 10, 1107: 200, 100_000: 20_000} {
 		if got := step(limit); got != want {
 			t.Errorf("step(%g) = %g, want %g", limit, got, want)
 		}
