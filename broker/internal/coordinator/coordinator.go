@@ -51,7 +51,8 @@ func Start(cfg Config, log Log, events Events) *Coordinator {
 		events = NoEvents{}
 	}
 	c := &Coordinator{cfg: cfg, events: events}
-	c.rt = statelog.Start(rules{c}, log, events)
+	c.rt = statelog.New(rules{c}, log, events)
+	c.rt.Load()
 	c.rt.Spawn(c.watchRetention)
 	return c
 }

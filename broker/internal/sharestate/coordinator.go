@@ -28,7 +28,8 @@ type entry = statelog.Entry[*Machine, Input]
 // Start returns a coordinator that is loading.
 func Start(log statelog.Log, events Events) *Coordinator {
 	c := &Coordinator{events: events}
-	c.rt = statelog.Start(rules{c}, log, events)
+	c.rt = statelog.New(rules{c}, log, events)
+	c.rt.Load()
 	return c
 }
 

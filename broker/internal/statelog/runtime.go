@@ -64,12 +64,16 @@ type Runtime[M, I any] struct {
 // loaders is how many partitions are read at a time.
 const loaders = 4
 
-// Start returns a runtime that is loading.
-func Start[M, I any](rules Rules[M, I], log Log, events Events) *Runtime[M, I] {
+// New returns a runtime that serves nothing yet: its owner, whose rules may want it, calls Load.
+func New[M, I any](rules Rules[M, I], log Log, events Events) *Runtime[M, I] {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Runtime[M, I]{rules: rules, log: log, events: events, timers: newTimers(), ctx: ctx, cancel: cancel}
-	r.Spawn(func() { r.timers.run(ctx.Done()) })
-	if n := log.Partitions(); n > 0 {
+	return &Runtime[M, I]{rules: rules, log: log, events: events, timers: newTimers(), ctx: ctx, cancel: cancel}
+}
+
+// Load begins to read all there is. It does not wait for it.
+func (r *Runtime[M, I]) Load() {
+	r.Spawn(func() { r.timers.run(r.ctx.Done()) })
+	if n := r.log.Partitions(); n > 0 {
 		shards := r.open(n)
 		next := make(chan *shard[M, I], n)
 		for _, s := range shards {
@@ -84,7 +88,6 @@ func Start[M, I any](rules Rules[M, I], log Log, events Events) *Runtime[M, I] {
 			})
 		}
 	}
-	return r
 }
 
 // open makes the shards, loading.

@@ -3,11 +3,11 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"millrace/broker/internal/record"
@@ -62,6 +62,7 @@ func (f *fixture) settle(l *Log, info AppendInfo) {
 func lso(l *Log) record.Offset { return l.LastStableOffset(l.HighWatermark()) }
 
 func must[T any](t testing.TB) func(v T, err error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -226,11 +227,10 @@ func TestVerify_NoOvertaking(t *testing.T) {
 
 // txnModel is what a log with transactions should know, kept beside it.
 type txnModel struct {
-	next      map[int64]int32 // sequence
-	epoch     map[int64]int16
-	open      map[int64]record.Offset
-	aborted   []AbortedTxn // Stable is not compared
-	committed int
+	next    map[int64]int32 // sequence
+	epoch   map[int64]int16
+	open    map[int64]record.Offset
+	aborted []AbortedTxn // Stable is not compared
 }
 
 func (m *txnModel) check(t *testing.T, l *Log, luck *rand.Rand) {
@@ -269,7 +269,7 @@ func (m *txnModel) check(t *testing.T, l *Log, luck *rand.Rand) {
 func TestTransactions_Model(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(60) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			luck := rand.New(rand.NewPCG(seed, 2))
 			mem := vfs.NewMem()

@@ -1,9 +1,9 @@
 package txn
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,7 +16,7 @@ import (
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(400) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			s := &sim{t: t, rand: rand.New(rand.NewPCG(seed, 1)), cfg: DefaultConfig(), now: time.Unix(1_000_000_000, 0), calls: map[Ref]func(any){}}
 			s.cfg.IDExpiration = 24 * time.Hour

@@ -89,7 +89,8 @@ func Start(cfg Config, log statelog.Log, markers Markers, ids IDs, events Events
 		events = NoEvents{}
 	}
 	c := &Coordinator{cfg: cfg, markers: markers, ids: ids, events: events}
-	c.rt = statelog.Start(rules{c}, log, events)
+	c.rt = statelog.New(rules{c}, log, events)
+	c.rt.Load()
 	c.rt.Spawn(c.watchExpiration)
 	return c
 }
