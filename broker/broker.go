@@ -184,7 +184,7 @@ func (b *Broker) openData(ctx context.Context) error {
 		return err
 	}
 	b.shareStates = sharestate.Start(&topicLog{b.cluster, b.replicas, cluster.ShareStateTopic}, shareEvents{b}) //nolint:contextcheck // as below
-	b.shares = shares.NewManager(b.shareStates)                                                                 //nolint:contextcheck // as below
+	b.shares = shares.NewManager(b.shareStates)
 	groups.Shares = groupShares{b.shareStates, b.shares}
 	groups.Cluster = func() group.Cluster { return groupCluster{b.cluster.Image()} }
 	b.groups = coordinator.Start(groups, &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends

@@ -60,7 +60,7 @@ func (g groupCollector) Collect(c chan<- prometheus.Metric) {
 			continue
 		}
 		if description, found, err := g.groups.Describe(l.ID); found && err == nil {
-			c <- prometheus.MustNewConstMetric(groupMembers, prometheus.GaugeValue, float64(len(description.Members)), l.ID)
+			c <- prometheus.MustNewConstMetric(groupMembers, prometheus.GaugeValue, float64(description.Size()), l.ID)
 			told++
 		}
 		reply := g.groups.Fetch(ctx, l.ID, group.Fetch{All: true})

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // What each group has committed, how much lies behind it, and for how long, under kafka_exporter's names.
@@ -143,4 +144,33 @@ func gathered(t *testing.T, c prometheus.Collector) map[string]float64 {
 		}
 	}
 	return values
+}
+
+// A group where the broker assigns is told of like any other, its members included.
+func TestGroupMetrics_ConsumerProtocol(t *testing.T) {
+	t.Parallel()
+	b, client := running(t)
+	if _, err := kadm.NewClient(client).CreateTopics(t.Context(), 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	join := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	join.Group, join.MemberID, join.RebalanceTimeoutMillis = "modern", "m", 1000
+	join.SubscribedTopicNames, join.Topics = []string{"orders"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	joined, err := join.RequestWith(t.Context(), client)
+	if err != nil || joined.ErrorCode != 0 {
+		t.Fatal(err, joined)
+	}
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group, commit.MemberID, commit.Generation = "modern", "m", joined.MemberEpoch
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "orders", TopicID: b.cluster.Image().Topic("orders").ID, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 0}}}}
+	if r, err := commit.RequestWith(t.Context(), client); err != nil || r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatal(err, r)
+	}
+	got := gathered(t, groupCollector{groups: b.groups, replicas: b.replicas, now: time.Now, series: groupSeries, bytes: groupAgeBytes})
+	if got[`kafka_consumergroup_members{modern}`] != 1 || got[`kafka_consumergroup_lag{modern,0,orders}`] != 0 {
+		t.Error(got)
+	}
+	if _, ok := got[`kafka_consumergroup_current_offset{modern,0,orders}`]; !ok {
+		t.Errorf("no offset: %v", got)
+	}
 }

@@ -162,14 +162,15 @@ func TestSimple_Properties(t *testing.T) {
 		for i := range ts {
 			ts[i] = Topic{TopicID{byte(i + 1)}, int32(1 + r.IntN(7))}
 		}
-		members := make([]Member, 1+r.IntN(12))
-		for i := range members {
-			members[i].ID = fmt.Sprint("m", i)
+		var members []Member
+		for i := range 1 + r.IntN(12) {
+			m := Member{ID: fmt.Sprint("m", i)}
 			for t := range ts {
 				if r.IntN(3) > 0 {
-					members[i].Topics = append(members[i].Topics, t)
+					m.Topics = append(m.Topics, t)
 				}
 			}
+			members = append(members, m)
 		}
 		out := Simple(ts, members)
 		for round := range 3 {

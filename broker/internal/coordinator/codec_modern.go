@@ -106,9 +106,9 @@ func encodeModern(groupID string, r group.Record) (rec Record, ok bool) {
 
 func version0() []byte { return []byte{0, 0} }
 
-// appendTag appends one optional field.
-func appendTag(b []byte, tag uint32, field []byte) []byte {
-	b = kbin.AppendUvarint(b, tag)
+// appendTagged appends the only optional field of a struct; all of them have tag 0.
+func appendTagged(b []byte, field []byte) []byte {
+	b = append(b, 1, 0) // one field; its tag
 	b = kbin.AppendUvarint(b, uint32(len(field)))
 	return append(b, field...)
 }
@@ -151,7 +151,7 @@ func appendTopics(b []byte, topics []group.TopicPartitions, held group.Held) []b
 		for i, p := range t.Partitions {
 			epochs[i] = held[group.Partition{Topic: t.Topic, Index: p}]
 		}
-		b = appendTag(append(b, 1), tagEpochs, appendInts(nil, epochs))
+		b = appendTagged(b, appendInts(nil, epochs))
 	}
 	return b
 }
@@ -164,7 +164,7 @@ func epochValue(r group.EpochRecord) []byte {
 	case r.Hash == 0:
 		return append(v, 0)
 	}
-	return appendTag(append(v, 1), tagHash, kbin.AppendInt64(nil, r.Hash))
+	return appendTagged(v, kbin.AppendInt64(nil, r.Hash))
 }
 
 func targetEpochValue(r group.TargetEpochRecord) []byte {
@@ -172,7 +172,7 @@ func targetEpochValue(r group.TargetEpochRecord) []byte {
 	if r.At.IsZero() {
 		return append(v, 0)
 	}
-	return appendTag(append(v, 1), tagTimestamp, kbin.AppendInt64(nil, millis(r.At)))
+	return appendTagged(v, kbin.AppendInt64(nil, millis(r.At)))
 }
 
 // stateValue lists topics under "initialized"; those that are being initialized or deleted
@@ -220,7 +220,7 @@ func memberValue(r group.MemberRecord) []byte {
 		c = kbin.AppendCompactString(c, p.Name)
 		c = append(kbin.AppendCompactBytes(c, p.Metadata), 0)
 	}
-	return appendTag(append(v, 1), tagClassic, append(c, 0))
+	return appendTagged(v, append(c, 0))
 }
 
 func currentValue(r group.CurrentRecord) []byte {

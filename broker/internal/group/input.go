@@ -154,7 +154,7 @@ type CommitOffset struct {
 // Fetch is an OffsetFetch request, answered with a [FetchReply].
 type Fetch struct {
 	Ref Ref
-	// MemberID and MemberEpoch say who asks (KIP-848); nil and -1: not said.
+	// MemberID and MemberEpoch say who asks (KIP-848); nil: not said.
 	MemberID    *string
 	MemberEpoch int32
 

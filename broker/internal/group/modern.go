@@ -223,18 +223,18 @@ func (m *modern) subscribed() map[string]bool {
 // partitions, one more or one less. Zero: there are none.
 func (m *modern) hashOf(c Cluster) int64 {
 	h := fnv.New64a()
-	any := false
+	found := false
 	for _, name := range slices.Sorted(maps.Keys(m.subscribed())) {
 		id, n, ok := c.Topic(name)
 		if !ok {
 			continue
 		}
-		any = true
+		found = true
 		_, _ = h.Write([]byte(name))
 		_, _ = h.Write(id[:])
 		_, _ = h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 	}
-	if !any {
+	if !found {
 		return 0
 	}
 	return int64(h.Sum64())

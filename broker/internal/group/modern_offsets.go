@@ -51,14 +51,10 @@ func (g *Group) checkModernFetch(in Fetch) *kerr.Error {
 	switch {
 	case g.kind == Share:
 		return kerr.GroupIDNotFound
-	case in.MemberID == nil && in.MemberEpoch < 0:
+	case in.MemberID == nil:
 		return nil
 	}
-	id := ""
-	if in.MemberID != nil {
-		id = *in.MemberID
-	}
-	member := g.modern.member(id)
+	member := g.modern.member(*in.MemberID)
 	switch {
 	case member == nil:
 		return kerr.UnknownMemberID

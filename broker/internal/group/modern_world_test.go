@@ -97,7 +97,6 @@ func flat(topics []TopicPartitions) (out []Partition) {
 type disk struct {
 	metadata *Metadata
 	modern   map[string]Record
-	kind     Kind
 	offsets  map[TopicPartition]Offset
 }
 

@@ -77,6 +77,14 @@ type Description struct {
 	Offsets      int              // how many are committed
 }
 
+// Size is the number of members.
+func (d *Description) Size() int {
+	if d.Modern != nil {
+		return len(d.Modern.Members)
+	}
+	return len(d.Members)
+}
+
 // Describe tells how the group stands.
 func (g *Group) Describe() Description {
 	d := Description{

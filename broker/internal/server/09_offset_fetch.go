@@ -35,6 +35,9 @@ func (s *Server) offsetFetch(r *Request, req *kmsg.OffsetFetchRequest) kmsg.Resp
 		in := group.Fetch{MemberEpoch: -1, All: g.Topics == nil, Stable: req.RequireStable}
 		if r.Version >= 9 {
 			in.MemberID, in.MemberEpoch = g.MemberID, g.MemberEpoch
+			if g.MemberID == nil && g.MemberEpoch >= 0 {
+				in.MemberID = new(string) // an epoch of nobody
+			}
 		}
 		resp.Groups[i] = s.fetchGroupOffsets(r, g.Group, in, g.Topics)
 	}

@@ -47,7 +47,7 @@ func (s *Server) findCoordinator(r *Request, req *kmsg.FindCoordinatorRequest) k
 func (s *Server) coordinatorOf(r *Request, keyType int8, key string) kmsg.FindCoordinatorResponseCoordinator {
 	c := kmsg.NewFindCoordinatorResponseCoordinator()
 	c.Key, c.NodeID, c.Port, c.ErrorMessage = key, -1, -1, new(string)
-	leader := s.nodeID
+	var leader int32
 	switch keyType {
 	case coordinatorGroup:
 		if err := s.groups.Ensure(r.Context()); err != nil {
