@@ -103,21 +103,22 @@ func (p *program) shopConfig(f upFlags) (shop.Config, error) {
 	return c, c.Validate()
 }
 
-// upFaults tells whether parts may be made to fail: by --faults, or by the variable that
-// says so to each part.
+// upFaults tells whether parts may be made to fail: by --faults, by a wrong way, which is
+// watched with them, or by the variable that says so to each part.
 func (p *program) upFaults(f upFlags) (bool, error) {
 	if rules := p.getenv("FAULTS"); rules != "" {
 		return false, errors.New("FAULTS has rules for one part, and up starts many: set them with millrace fault set, once it runs")
 	}
+	asked := f.faults || len(f.wrongWays) > 0
 	value := p.getenv("FAULTS_ENABLED")
 	if value == "" {
-		return f.faults, nil
+		return asked, nil
 	}
 	enabled, err := strconv.ParseBool(value)
 	if err != nil {
 		return false, fmt.Errorf("FAULTS_ENABLED is %q; allowed is true or false", value)
 	}
-	return f.faults || enabled, nil
+	return asked || enabled, nil
 }
 
 func (p *program) up(ctx context.Context, f upFlags) error {

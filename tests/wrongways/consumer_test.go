@@ -15,8 +15,8 @@ func TestFailedHandlerLosesTheMessage(t *testing.T) {
 	for _, way := range []string{wrongway.AckBeforeWork, wrongway.DedupBeforeHandler, wrongway.AutoCommit} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			bothWays(t, way, func(t *testing.T, way string, wrong bool) {
-				s := newShop(t)
+			bothWays(t, way, func(s *shop, way string, wrong bool) {
+				t := s.t
 				inventory := s.inventory(inventoryDatabase(t).Config().ConnString(), way, "consume.before-effect=error,times=1,match.order_id=first")
 				inventory.Ready()
 				s.publish("first", 0)
@@ -42,8 +42,8 @@ func TestEndInTheMiddleLosesTheMessage(t *testing.T) {
 	for _, way := range []string{wrongway.AckBeforeWork, wrongway.AutoCommit} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			bothWays(t, way, func(t *testing.T, way string, wrong bool) {
-				s := newShop(t)
+			bothWays(t, way, func(s *shop, way string, wrong bool) {
+				t := s.t
 				database := inventoryDatabase(t).Config().ConnString()
 				dies := s.inventory(database, way, "consume.before-effect=hang,match.order_id=first")
 				dies.Ready()
@@ -73,8 +73,8 @@ func TestEndInTheMiddleLosesTheMessage(t *testing.T) {
 // A message that never succeeds holds up its partition, and an instance that joins gets no partition while it is redelivered.
 // The right way puts it aside after three tries.
 func TestUnboundedNackHoldsUpTheGroup(t *testing.T) {
-	bothWays(t, wrongway.UnboundedNack, func(t *testing.T, way string, wrong bool) {
-		s := newShop(t)
+	bothWays(t, wrongway.UnboundedNack, func(s *shop, way string, wrong bool) {
+		t := s.t
 		database := inventoryDatabase(t).Config().ConnString()
 		const poison = "consume.before-effect=error,match.order_id=poison"
 		first := s.inventory(database, way, poison)

@@ -24,8 +24,8 @@ import (
 func TestDualWriteLosesTheEvent(t *testing.T) {
 	t.Run("the service fails after the commit", func(t *testing.T) {
 		t.Parallel()
-		bothWays(t, wrongway.DualWrite, func(t *testing.T, way string, wrong bool) {
-			s := newShop(t)
+		bothWays(t, wrongway.DualWrite, func(s *shop, way string, wrong bool) {
+			t := s.t
 			order := s.order(orderDatabase(t).Config().ConnString(), way, "order.after-commit=error,times=1")
 			order.Ready()
 			if status, _ := place(t, order); status == http.StatusCreated {
@@ -40,8 +40,8 @@ func TestDualWriteLosesTheEvent(t *testing.T) {
 	})
 	t.Run("the broker is away", func(t *testing.T) {
 		t.Parallel()
-		bothWays(t, wrongway.DualWrite, func(t *testing.T, way string, wrong bool) {
-			s := newShop(t)
+		bothWays(t, wrongway.DualWrite, func(s *shop, way string, wrong bool) {
+			t := s.t
 			order := s.order(orderDatabase(t).Config().ConnString(), way, "")
 			order.Ready()
 			s.broker.Stop()
@@ -83,8 +83,8 @@ func checkEvents(t *testing.T, s *shop, order *servicetest.Running, wrong bool, 
 
 // A transaction that commits later than one that began after it is passed by the cursor, and stays behind for ever.
 func TestCursorOutboxForgetsTheLateCommit(t *testing.T) {
-	bothWays(t, wrongway.CursorOutbox, func(t *testing.T, way string, wrong bool) {
-		s := newShop(t)
+	bothWays(t, wrongway.CursorOutbox, func(s *shop, way string, wrong bool) {
+		t := s.t
 		pool := orderDatabase(t)
 		order := s.order(pool.Config().ConnString(), way, "")
 		order.Ready()
@@ -145,8 +145,8 @@ func TestCursorOutboxForgetsTheLateCommit(t *testing.T) {
 
 // The same in the shop: while the transaction about one order waits before its commit, another one passes.
 func TestCursorOutboxForgetsTheSlowOrder(t *testing.T) {
-	bothWays(t, wrongway.CursorOutbox, func(t *testing.T, way string, wrong bool) {
-		s := newShop(t)
+	bothWays(t, wrongway.CursorOutbox, func(s *shop, way string, wrong bool) {
+		t := s.t
 		inventory := s.inventory(inventoryDatabase(t).Config().ConnString(), way, "effect.before-commit=hang,match.order_id=slow")
 		inventory.Ready()
 		s.publish("slow", 0)
@@ -177,9 +177,9 @@ func TestCursorOutboxForgetsTheSlowOrder(t *testing.T) {
 
 // Without a key the events of one order lie in several partitions, and a later one is done before an earlier one.
 func TestNoKeyLosesTheOrder(t *testing.T) {
-	bothWays(t, wrongway.NoKey, func(t *testing.T, way string, wrong bool) {
+	bothWays(t, wrongway.NoKey, func(s *shop, way string, wrong bool) {
+		t := s.t
 		const count = 24
-		s := newShop(t)
 		pool := orderDatabase(t)
 		order := s.order(pool.Config().ConnString(), way, "")
 		order.Ready()

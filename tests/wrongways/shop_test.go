@@ -35,8 +35,9 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 // right is what the tests call the way without a switch.
 const right = ""
 
-// bothWays runs a test the right way and a wrong way. wrong tells which.
-func bothWays(t *testing.T, way string, test func(t *testing.T, way string, wrong bool)) {
+// bothWays runs a test the right way and a wrong way, each with a shop of its own. wrong tells which.
+func bothWays(t *testing.T, way string, test func(s *shop, way string, wrong bool)) {
+	t.Helper()
 	for _, name := range []string{right, way} {
 		label := name
 		if name == right {
@@ -44,14 +45,14 @@ func bothWays(t *testing.T, way string, test func(t *testing.T, way string, wron
 		}
 		t.Run(label, func(t *testing.T) {
 			t.Parallel()
-			test(t, name, name != right)
+			test(newShop(t), name, name != right)
 		})
 	}
 }
 
 // shop is a broker and what a test looks at it with.
 type shop struct {
-	t      *testing.T
+	t      *testing.T // of the subtest
 	broker *brokertest.Broker
 	kafka  messaging.Config
 	client *kgo.Client

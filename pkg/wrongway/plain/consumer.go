@@ -150,8 +150,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		handler := router.AddConsumerHandler(c.config.Group+"."+topic, topic, subscriber, func(m *message.Message) error {
-			return c.work(m, topic, h) //nolint:contextcheck // a message brings its own context
+		handler := router.AddConsumerHandler(c.config.Group+"."+topic, topic, subscriber, func(m *message.Message) error { //nolint:contextcheck // a message brings its own context
+			return c.work(m, topic, h)
 		})
 		if c.way.Around != nil {
 			handler.AddMiddleware(c.way.Around(c))
@@ -171,15 +171,13 @@ func (c *Consumer) work(m *message.Message, topic string, h messaging.Handler) e
 	d := c.delivery(m, topic)
 	ctx, span := messaging.StartProcess(ctx, c.tracer, c.config.Kafka, &d)
 	defer span.End()
-	err := c.try(ctx, h, &d)
-	switch {
-	case err == nil:
-		c.Count(topic, OK)
-	default:
+	if err := c.try(ctx, h, &d); err != nil {
 		messaging.FailSpan(span, err)
 		c.log.WarnContext(ctx, "message failed", "topic", topic, "partition", d.Partition, "offset", d.Offset, "message_id", d.ID, "error", err)
+		return err
 	}
-	return err
+	c.Count(topic, OK)
+	return nil
 }
 
 func (c *Consumer) try(ctx context.Context, h messaging.Handler, d *messaging.Delivery) error {
