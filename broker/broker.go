@@ -157,7 +157,7 @@ func (b *Broker) openData(ctx context.Context) error {
 	}
 	s := b.settings
 	var err error
-	b.dir, err = storage.OpenDir(b.timed(b.fillable(fsys)), s.LogDirs[0], storage.DirOptions{
+	b.dir, err = storage.OpenDir(b.timed(b.fillable(fsys)), s.LogDirs[0], storage.DirOptions{ //nolint:contextcheck // the disk is there until Close
 		NodeID:             s.NodeID,
 		CheckpointInterval: time.Duration(s.LogFlushOffsetCheckpointMs) * time.Millisecond,
 		RetentionInterval:  time.Duration(s.LogRetentionCheckMs) * time.Millisecond,

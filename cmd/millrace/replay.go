@@ -103,7 +103,7 @@ func adviseReplay(err error, service string) error {
 		setting  *rebuild.SettingError
 		noShop   *rebuild.NoShopError
 	)
-	hint := ""
+	var hint string
 	switch {
 	case errors.As(err, &active):
 		hint = fmt.Sprintf("Stop all instances of the service first: millrace part stop %s, or Ctrl-C where it runs.\nOne that was killed leaves its group after 10 s. Nothing was changed.", service)

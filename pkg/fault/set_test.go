@@ -53,10 +53,9 @@ func hits(t *testing.T, s *fault.Set, n int, attrs ...fault.Attr) string {
 	t.Helper()
 	var b strings.Builder
 	for range n {
-		switch err := s.Hit(t.Context(), fault.EffectBeforeCommit, attrs...); {
-		case err == nil:
+		if s.Hit(t.Context(), fault.EffectBeforeCommit, attrs...) == nil {
 			b.WriteByte('-')
-		default:
+		} else {
 			b.WriteByte('E')
 		}
 	}

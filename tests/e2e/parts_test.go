@@ -173,7 +173,7 @@ func TestParts_Instances(t *testing.T) {
 	for want, act := range map[string]func() error{
 		"is the first instance, which stays": func() error { return c.RemoveInstance(t.Context(), "inventory", "inventory") },
 		`no instance of inventory "order"`:   func() error { return c.RemoveInstance(t.Context(), "inventory", "order") },
-		"the nearest is notification":        func() error { _, err := c.AddInstance(t.Context(), "notificaton"); return err },
+		"the nearest is notification":        func() error { _, err := c.AddInstance(t.Context(), "notificationx"); return err },
 		"the nearest is broker":              func() error { _, err := c.Part(t.Context(), "brokr", "stop"); return err },
 	} {
 		if err := act(); err == nil || !strings.Contains(err.Error(), want) {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,7 +103,7 @@ func (r Rule) validate(i Info) error {
 	}
 	for field, n := range map[string]int{"times": r.Times, "skip": r.Skip} {
 		if n < 0 || n > maxCount {
-			return &invalidError{field, fmt.Sprint(n), fmt.Sprintf("a whole number from 0 to %d", maxCount)}
+			return &invalidError{field, strconv.Itoa(n), fmt.Sprintf("a whole number from 0 to %d", maxCount)}
 		}
 	}
 	if wanted := r.Kind == Delay; wanted != (r.Delay > 0) || r.Delay > maxDelay {

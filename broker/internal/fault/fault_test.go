@@ -44,9 +44,8 @@ func TestSet_NilNeverFires(t *testing.T) {
 // Every point has a place of its own for its rule.
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
-	s := newSet(nil)
-	if len(catalogue) != len(s.rules) {
-		t.Fatalf("%d points, room for %d rules", len(catalogue), len(s.rules))
+	if room := len(newSet(nil).rules); len(catalogue) != room {
+		t.Fatalf("%d points, room for %d rules", len(catalogue), room)
 	}
 	for i, info := range catalogue {
 		if place(info.Point) != i || len(info.Kinds) == 0 || info.Summary == "" {
