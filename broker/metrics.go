@@ -23,6 +23,7 @@ func (b *Broker) registerMetrics() {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		logCollector{b.replicas},
+		txnCollector{b.txns},
 		groupCollector{groups: b.groups, replicas: b.replicas, now: time.Now, series: groupSeries, bytes: groupAgeBytes},
 	)
 	gauge("millrace_broker_connections", "Open connections.", func() float64 { return float64(b.server.Connections()) })
@@ -47,11 +48,12 @@ var (
 	logStart     = prometheus.NewDesc("millrace_broker_log_start_offset", "First offset of a partition.", logLabels, nil)
 	logEnd       = prometheus.NewDesc("millrace_broker_log_end_offset", "Offset of a partition's next record.", logLabels, nil)
 	logWatermark = prometheus.NewDesc("millrace_broker_high_watermark", "Offset below which a partition may be read.", logLabels, nil)
+	logStable    = prometheus.NewDesc("millrace_broker_last_stable_offset", "Offset below which every transaction of a partition is decided.", logLabels, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (logCollector) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{logSize, logSegments, logStart, logEnd, logWatermark} {
+	for _, d := range []*prometheus.Desc{logSize, logSegments, logStart, logEnd, logWatermark, logStable} {
 		c <- d
 	}
 }
@@ -68,6 +70,7 @@ func (l logCollector) Collect(c chan<- prometheus.Metric) {
 		send(logStart, float64(p.StartOffset()))
 		send(logEnd, float64(p.EndOffset()))
 		send(logWatermark, float64(p.HighWatermark()))
+		send(logStable, float64(p.LastStableOffset()))
 	})
 }
 

@@ -39,6 +39,9 @@ func (b *Broker) txnEvents() txncoordinator.Events {
 		writes: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_broker_transaction_write_duration_seconds", Help: "Time until a batch of transaction records is on disk.", Buckets: fsyncBuckets}),
 	}
+	for kind := txn.Initialized; kind <= txn.Expired; kind++ { // to be seen before the first of them
+		e.events.WithLabelValues(kind.String())
+	}
 	b.registry.MustRegister(e.events, e.duration, e.writes)
 	return e
 }
@@ -76,4 +79,22 @@ func (t *txnEvents) Wrote(partition int32, _, _ int, took time.Duration, err err
 		return
 	}
 	t.writes.Observe(took.Seconds())
+}
+
+// txnCollector counts the transactional ids at the time of a scrape.
+type txnCollector struct {
+	txns *txncoordinator.Coordinator
+}
+
+var txnIDs = prometheus.NewDesc("millrace_broker_transactional_ids", "Transactional ids by the state that they are in.", []string{"state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (txnCollector) Describe(c chan<- *prometheus.Desc) { c <- txnIDs }
+
+// Collect implements prometheus.Collector.
+func (t txnCollector) Collect(c chan<- prometheus.Metric) {
+	counts := t.txns.Stats()
+	for state := txn.Empty; state <= txn.CompleteAbort; state++ {
+		c <- prometheus.MustNewConstMetric(txnIDs, prometheus.GaugeValue, float64(counts[state]), state.String())
+	}
 }

@@ -109,7 +109,7 @@ func (s *Server) admitTransaction(r *Request, id string, targets []produceTarget
 			continue
 		}
 		p = t.producer
-		asked, tps = append(asked, t), append(tps, txn.TopicPartition(nameOf(t.partition)))
+		asked, tps = append(asked, t), append(tps, nameOf(t.partition))
 	}
 	if len(asked) == 0 {
 		return
