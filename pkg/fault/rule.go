@@ -123,7 +123,7 @@ func (r Rule) validFor(i Info) error {
 }
 
 // matches tells whether a hit with these attributes is meant.
-func (r *Rule) matches(attrs []Attr) bool {
+func (r Rule) matches(attrs []Attr) bool {
 	for key, value := range r.Match {
 		if !slices.Contains(attrs, Attr{key, value}) {
 			return false

@@ -64,7 +64,7 @@ func ParseRule(text string) (Rule, error) {
 			return Rule{}, fmt.Errorf("%s is given twice", clip(name))
 		}
 		seen[name] = true
-		if err := r.set(name, value); err != nil {
+		if err := setField(&r, name, value); err != nil {
 			return Rule{}, err
 		}
 	}
@@ -74,8 +74,8 @@ func ParseRule(text string) (Rule, error) {
 	return r, nil
 }
 
-// set takes one NAME=VALUE.
-func (r *Rule) set(name, value string) (err error) {
+// setField takes one NAME=VALUE.
+func setField(r *Rule, name, value string) (err error) {
 	key, isMatch := strings.CutPrefix(name, "match.")
 	switch {
 	case name == "times":

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"millrace/pkg/fault"
 )
 
 // The names of the ways.
@@ -135,7 +137,11 @@ func Parse(names []string) ([]Way, error) {
 		name = strings.TrimSpace(name)
 		i := slices.IndexFunc(all, func(w Way) bool { return w.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no wrong way %.64q; did you mean %s? There are %s", name, nearest(name), strings.Join(Names(), ", "))
+			meant := ""
+			if nearest := fault.Nearest(name, Names()); nearest != "" {
+				meant = " did you mean " + nearest + "?"
+			}
+			return nil, fmt.Errorf("there is no wrong way %.64q;%s there are %s", name, meant, strings.Join(Names(), ", "))
 		}
 		way := all[i]
 		for _, other := range ways {
@@ -166,40 +172,4 @@ func ParseFor(service string, names []string) ([]Way, error) {
 		}
 	}
 	return ways, nil
-}
-
-// nearest is the name that takes the fewest changes of a letter to get to.
-func nearest(name string) string {
-	const longest = 64 // what is longer is no misspelt name
-	if len(name) > longest {
-		name = name[:longest]
-	}
-	best, fewest := "", 0
-	for _, candidate := range Names() {
-		if n := changes(name, candidate); best == "" || n < fewest {
-			best, fewest = candidate, n
-		}
-	}
-	return best
-}
-
-// changes counts the letters to insert, delete or replace (Levenshtein's distance).
-func changes(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
