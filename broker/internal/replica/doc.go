@@ -11,6 +11,9 @@
 // will be the smallest log end of the in-sync copies; nothing outside this
 // package has to know, because all that waits, waits for the high watermark.
 //
+// Readers of committed records stop earlier where a transaction is open: at the last
+// stable offset, which moves with the high watermark when a transaction's marker is safe.
+//
 // A Manager follows the cluster's metadata: partitions appear and go with their
 // topics. Logs are opened when they are first needed, so that a broker with many
 // partitions starts at once; Manager.Run opens the others in the background.
