@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,11 +58,11 @@ type ackOf struct {
 }
 
 // fetch asks for records of partition 0 in the session's next epoch, unless change says otherwise.
-func (s *sharer) fetch(what string, max int32, acks []ackOf, change ...func(*kmsg.ShareFetchRequest)) {
+func (s *sharer) fetch(what string, most int32, acks []ackOf, change ...func(*kmsg.ShareFetchRequest)) {
 	s.t.Helper()
 	req := kmsg.NewPtrShareFetchRequest()
 	req.GroupID, req.MemberID, req.ShareSessionEpoch = &s.group, &s.member, s.session
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.MaxRecords, req.BatchSize = 500, 1, 1<<20, max, max
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.MaxRecords, req.BatchSize = 500, 1, 1<<20, most, most
 	p := kmsg.NewShareFetchRequestTopicPartition()
 	for _, a := range acks {
 		p.AcknowledgementBatches = append(p.AcknowledgementBatches, kmsg.ShareFetchRequestTopicPartitionAcknowledgementBatch{FirstOffset: a.first, LastOffset: a.last, AcknowledgeTypes: a.types})
@@ -75,7 +76,7 @@ func (s *sharer) fetch(what string, max int32, acks []ackOf, change ...func(*kms
 	r := s.ask(req).(*kmsg.ShareFetchResponse)
 	line := fmt.Sprintf("%s: %s", what, code(r.ErrorCode))
 	if r.ErrorCode == 0 {
-		s.session = max32(req.ShareSessionEpoch+1, 1)
+		s.session = max(req.ShareSessionEpoch+1, 1)
 		line += fmt.Sprintf(" lock %d", r.AcquisitionLockTimeoutMillis)
 	}
 	for _, t := range r.Topics {
@@ -88,8 +89,6 @@ func (s *sharer) fetch(what string, max int32, acks []ackOf, change ...func(*kms
 	}
 	s.printf("%s", line)
 }
-
-func max32(a, b int32) int32 { return max(a, b) }
 
 func (s *sharer) acknowledge(what string, acks []ackOf, change ...func(*kmsg.ShareAcknowledgeRequest)) {
 	s.t.Helper()
@@ -171,7 +170,7 @@ func TestShareProtocol_AnswersAreKafkas(t *testing.T) {
 	s.topic = s.ask(meta).(*kmsg.MetadataResponse).Topics[0].TopicID
 	configureGroup(t, client, group, "share.auto.offset.reset", "earliest", "share.delivery.count.limit", "3")
 	for i := range 10 { // a batch each
-		produceFranz(t, seeds, topic, "none", samples(fmt.Sprint(i), 1))
+		produceFranz(t, seeds, topic, "none", samples(strconv.Itoa(i), 1))
 	}
 
 	s.heartbeat("no such group", 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func waitForLag(t *testing.T, seeds []string, group, topic string, want int64) {
 				sum += p.Lag
 			}
 		}
-		return begun && sum == want, fmt.Sprint(sum)
+		return begun && sum == want, strconv.FormatInt(sum, 10)
 	})
 }
 
@@ -115,7 +116,7 @@ func TestShare_MembersShareOnePartition(t *testing.T) {
 		workers = append(workers, startWorker(t, seeds, group, topic, accept))
 	}
 	for round := range 20 {
-		produceFranz(t, seeds, topic, "none", countedRecords(fmt.Sprint(round), 10))
+		produceFranz(t, seeds, topic, "none", countedRecords(strconv.Itoa(round), 10))
 	}
 	var all []string
 	eventually(t, "all records came", func(context.Context) (bool, string) {
@@ -123,7 +124,7 @@ func TestShare_MembersShareOnePartition(t *testing.T) {
 		for _, w := range workers {
 			all = append(all, w.seen()...)
 		}
-		return len(all) >= 200, fmt.Sprint(len(all))
+		return len(all) >= 200, strconv.Itoa(len(all))
 	})
 	slices.Sort(all)
 	if once := slices.Compact(slices.Clone(all)); len(all) != 200 || len(once) != 200 {
