@@ -64,10 +64,10 @@ func (c *txnConn) retried(what string, f func() int16) error {
 	var code int16
 	eventually(c.t, what, func(context.Context) (bool, string) {
 		code = f()
-		switch err := kerr.ErrorForCode(code); err {
-		case kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
-			kerr.NotLeaderForPartition, kerr.NotEnoughReplicas:
-			return false, err.Error()
+		switch code {
+		case kerr.ConcurrentTransactions.Code, kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code,
+			kerr.NotLeaderForPartition.Code, kerr.NotEnoughReplicas.Code:
+			return false, kerr.ErrorForCode(code).Error()
 		}
 		return true, ""
 	})

@@ -31,8 +31,12 @@ var transactors = []struct {
 	name  string
 	start func(t *testing.T, seeds []string, id string) transactor
 }{
-	{"franz-go", func(t *testing.T, seeds []string, id string) transactor { return newFranzTxn(t, seeds, id) }},
+	{"franz-go", func(t *testing.T, seeds []string, id string) transactor {
+		t.Helper()
+		return newFranzTxn(t, seeds, id)
+	}},
 	{"franz-go 3.6", func(t *testing.T, seeds []string, id string) transactor {
+		t.Helper()
 		return newFranzTxn(t, seeds, id, kgo.MaxVersions(kversion.V3_6_0()))
 	}},
 	{"sarama", newSaramaTxn},
@@ -360,7 +364,7 @@ func exactlyOnce(t *testing.T, seeds []string, broker *brokertest.Broker, opts [
 	for i := range members {
 		s, err := kgo.NewGroupTransactSession(append(opts,
 			kgo.SeedBrokers(seeds...), kgo.ConsumerGroup(group), kgo.ConsumeTopics(in), kgo.TransactionalID(uniqueName(t, fmt.Sprint("txn-", i))),
-			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(rebalanceTimeout), kgo.HeartbeatInterval(heartbeatInterval),
 			kgo.TransactionTimeout(10*time.Second), kgo.FetchMaxPartitionBytes(200), kgo.FetchMaxBytes(400), // a few records at a time
 		)...)
@@ -389,6 +393,7 @@ func exactlyOnce(t *testing.T, seeds []string, broker *brokertest.Broker, opts [
 
 // transform is one member: it aborts every fifth transaction of its own will, and after any error.
 func transform(ctx context.Context, t *testing.T, s *kgo.GroupTransactSession, out string, seed int) {
+	t.Helper()
 	defer s.Close()
 	for n := seed; ctx.Err() == nil; n++ {
 		fetches := s.PollFetches(ctx)
