@@ -109,7 +109,7 @@ func TestParts_OfAService(t *testing.T) {
 // Postgres can be taken down, frozen with all its backends, and crashed; orders that were
 // taken are there afterwards, and it recovers.
 func TestParts_Postgres(t *testing.T) {
-	u, _, c := operator(t)
+	u, at, c := operator(t)
 	first := createOrder(t, u.data, "--wait")
 	old := act(t, c, "postgres", "freeze", shop.Frozen).PID
 	act(t, c, "postgres", "thaw", shop.Running)
@@ -129,11 +129,15 @@ func TestParts_Postgres(t *testing.T) {
 	u.confirmed(second.ID)
 	act(t, c, "postgres", "stop", shop.Stopped)
 	act(t, c, "postgres", "start", shop.Running)
-	u.eventually("orders are taken again", func() error {
-		_, err := shopclient.New(u.waitReady().OrderURL).Products(t.Context())
+	// Connections of before are dead, which each of them tells once: the answer is 503 then.
+	service := shopclient.New(at.OrderURL)
+	defer service.Close()
+	var third shopclient.Order
+	u.eventually("orders are taken again", func() (err error) {
+		third, err = service.PlaceOrder(t.Context(), shopclient.NewOrder{CustomerID: "customer_123", Items: []shopclient.Line{{ProductID: "kettle", Quantity: 1}}}, "third")
 		return err
 	})
-	u.confirmed(createOrder(t, u.data).ID)
+	u.confirmed(third.ID)
 	act(t, c, "postgres", "freeze", shop.Frozen)
 	u.stop()
 }
