@@ -183,14 +183,14 @@ func (b *Broker) openData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.shareStates = sharestate.Start(&topicLog{b.cluster, b.replicas, cluster.ShareStateTopic}, shareEvents{b}) //nolint:contextcheck // as below
+	b.shareStates = sharestate.Start(&topicLog{b.cluster, b.replicas, cluster.ShareStateTopic}, shareEvents{b})
 	b.shares = shares.NewManager(b.shareStates)
 	groups.Shares = groupShares{b.shareStates, b.shares}
 	groups.Cluster = func() group.Cluster { return groupCluster{b.cluster.Image()} }
-	b.groups = coordinator.Start(groups, &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents()) //nolint:contextcheck // lives until Close, not until ctx ends
+	b.groups = coordinator.Start(groups, &topicLog{b.cluster, b.replicas, cluster.OffsetsTopic}, b.groupEvents())
 	b.cluster.Subscribe(forgetOffsets(b.groups))
 	b.markers = &markers{b.cluster, b.replicas, b.groups}
-	b.txns = txncoordinator.Start(txnConfig(s), &topicLog{b.cluster, b.replicas, cluster.TransactionTopic}, b.markers, b.cluster, b.txnEvents()) //nolint:contextcheck // the same
+	b.txns = txncoordinator.Start(txnConfig(s), &topicLog{b.cluster, b.replicas, cluster.TransactionTopic}, b.markers, b.cluster, b.txnEvents())
 	return nil
 }
 

@@ -95,9 +95,13 @@ func start(t *testing.T, instances map[string]int, env ...string) *aShop {
 	if err := os.Chmod(dir, 0o755); err != nil { // Postgres runs as another user
 		t.Fatal(err)
 	}
+	brokers := os.Getenv(brokersVar)
+	if brokers != "" {
+		forget(t, brokers)
+	}
 	s := &aShop{t: t, data: filepath.Join(dir, "shop"), said: &record{}}
 	s.Shop, err = shop.Up(t.Context(), shop.Config{
-		Data: s.data, Quiet: true, Instances: instances, Brokers: os.Getenv(brokersVar), Faults: true, OtherPorts: true,
+		Data: s.data, Quiet: true, Instances: instances, Brokers: brokers, Faults: true, OtherPorts: true,
 		Restart: supervise.OnFailure, Backoff: supervise.Backoff{First: 50 * time.Millisecond, Max: 200 * time.Millisecond, Steady: time.Minute},
 		Executable: binary, Invocation: "millrace", Environ: append(environ(), env...), Out: terminal.Plain(s.said),
 	})

@@ -108,8 +108,8 @@ func TestMatrix_Services(t *testing.T) {
 // play sets the fault, lets orders pass and judges.
 func (s *aShop) play(t *testing.T, c cell, seed uint64) string {
 	t.Helper()
+	before := s.ready(t, c.program) // the fault may strike as soon as it is set
 	s.set(t, c.program, append(slices.Clone(c.first), rule(c.point, c.kind))...)
-	before := s.ready(t, c.program)
 	judged := make(chan orderrun.Result, 1)
 	go func() {
 		defer close(judged)

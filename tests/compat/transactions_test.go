@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -378,7 +379,7 @@ func exactlyOnce(t *testing.T, seeds []string, broker *brokertest.Broker, opts [
 		for _, part := range []int{records / 6, records / 2} {
 			eventually(t, "some of the output", func(context.Context) (bool, string) {
 				n := len(committed.all())
-				return n >= part, fmt.Sprint(n)
+				return n >= part, strconv.Itoa(n)
 			})
 			broker.Kill()
 			broker.Restart()
