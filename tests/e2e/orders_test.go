@@ -71,7 +71,7 @@ func TestUp_OrdersWhilePartsAreKilled(t *testing.T) {
 	check(t, u.result(), n)
 	said := strings.Join(u.stderr, "\n")
 	for _, part := range []string{"broker", "inventory", "order"} {
-		if !strings.Contains(said, part+" ended: signal: killed") || !strings.Contains(said, part+" runs again") {
+		if !strings.Contains(said, part+" ended: signal: killed") || !strings.Contains(said, part+" runs (pid ") {
 			t.Errorf("up did not tell of the end and the restart of %s", part)
 		}
 	}
