@@ -128,7 +128,7 @@ func TestMatrix_Replay(t *testing.T) {
 			if !slices.Contains(info.Kinds, kind) {
 				continue
 			}
-			c := cell{program: "replay", point: info.Point, kind: kind, result: resultOnce}
+			c := cell{program: "replay", point: info.Point, kind: kind}
 			t.Run(c.name(), func(t *testing.T) {
 				for _, service := range shop.Services {
 					s.playReplay(t, c, service, groups[service])

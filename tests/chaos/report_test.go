@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,10 @@ func table(t *testing.T, name string, cells []cell) {
 	t.Helper()
 	if t.Failed() || len(cells) == 0 {
 		return // the failure tells more
+	}
+	if slices.ContainsFunc(cells, func(c cell) bool { return c.result == "" }) {
+		t.Logf("a part of the matrix %q was run; its table is not compared", name)
+		return
 	}
 	begin, end := "<!-- matrix "+name+" -->\n", "<!-- end of matrix "+name+" -->\n"
 	page, err := os.ReadFile(guarantees)
