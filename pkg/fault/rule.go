@@ -50,7 +50,7 @@ const (
 //
 // in which everything but kind may be left out, and point where the address says it.
 // [ParseRules] has the text form.
-type Rule struct { //nolint:recvcheck // a value marshals, only a pointer unmarshals
+type Rule struct {
 	Point Point
 	Kind  Kind
 	// Times is how often it happens; 0: always.
