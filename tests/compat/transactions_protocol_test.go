@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,9 @@ func (c *txnConn) add(version int16, topic string, partitions ...int32) (codes [
 	_ = c.retried("add", func() int16 {
 		codes = nil
 		resp := send[*kmsg.AddPartitionsToTxnResponse](c, req, version)
+		slices.SortFunc(resp.Topics[0].Partitions, func(a, b kmsg.AddPartitionsToTxnResponseTopicPartition) int {
+			return cmp.Compare(a.Partition, b.Partition) // Kafka answers in the order of a hash table
+		})
 		for _, p := range resp.Topics[0].Partitions {
 			codes = append(codes, kerr.ErrorForCode(p.ErrorCode))
 		}
