@@ -19,9 +19,6 @@ const (
 // says that a rebalance or a shutdown did not let it wait.
 func (c *Consumer) outlasts(ctx context.Context, h *inHand, err error) (outage, released bool) {
 	if c.config.Away == nil || !c.config.Away(ctx, err) {
-		if h.outagePause > 0 {
-			c.log.InfoContext(ctx, "what was away is back", h.logged()...)
-		}
 		h.outagePause = 0
 		return false, false
 	}
