@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"millrace/internal/orderrun"
 	"millrace/internal/shop"
 	"millrace/pkg/events"
 	"millrace/pkg/fault"
@@ -66,16 +65,7 @@ func TestMatrix_Redrive(t *testing.T) {
 func (s *aShop) playRedrive(t *testing.T, c cell, seed uint64) string {
 	t.Helper()
 	s.set(t, shop.Inventory, fault.Rule{Point: fault.ConsumeBeforeEffect, Kind: fault.Permanent, Times: 1})
-	judged := make(chan orderrun.Result, 1)
-	go func() {
-		defer close(judged)
-		r, err := orderrun.Run(t.Context(), s.orderrun(ordersPerCell, seed))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		judged <- r
-	}()
+	judged := s.passing(t, seed)
 	eventually(t, "a dead letter is there", func() error {
 		open, err := s.openLetters(t)
 		if err == nil && open != 1 {

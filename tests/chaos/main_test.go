@@ -155,6 +155,23 @@ func (s *aShop) orders(t *testing.T, n int, seed uint64) orderrun.Result {
 	return r
 }
 
+// passing lets the orders of a cell pass meanwhile. The channel brings the judgement; it
+// is closed without one when there is none, which fails the test.
+func (s *aShop) passing(t *testing.T, seed uint64) chan orderrun.Result {
+	t.Helper()
+	judged := make(chan orderrun.Result, 1)
+	go func() {
+		defer close(judged)
+		r, err := orderrun.Run(t.Context(), s.orderrun(ordersPerCell, seed))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		judged <- r
+	}()
+	return judged
+}
+
 func (s *aShop) orderrun(n int, seed uint64) orderrun.Config {
 	at := s.Addresses()
 	return orderrun.Config{

@@ -125,16 +125,7 @@ func (s *aShop) play(t *testing.T, c cell, seed uint64) string {
 	t.Helper()
 	before := s.ready(t, c.program) // the fault may strike as soon as it is set
 	s.set(t, c.program, append(slices.Clone(c.first), rule(c.point, c.kind))...)
-	judged := make(chan orderrun.Result, 1)
-	go func() {
-		defer close(judged)
-		r, err := orderrun.Run(t.Context(), s.orderrun(ordersPerCell, seed))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		judged <- r
-	}()
+	judged := s.passing(t, seed)
 	// The fault strikes, or the test proves nothing.
 	eventually(t, "the fault strikes", func() error {
 		now, err := s.part(c.program)
