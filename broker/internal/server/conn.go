@@ -49,9 +49,11 @@ type conn struct {
 	listener *Listener
 	ip       string
 	host     string // "/" and ip, as group descriptions show it
-	reader   *wire.Reader
-	caps     wire.Caps
-	stopped  atomic.Bool
+	// principal is who has logged in, in Kafka's form.
+	principal string
+	reader    *wire.Reader
+	caps      wire.Caps
+	stopped   atomic.Bool
 
 	waiting []answer // handled, not written
 	out     net.Buffers
@@ -71,7 +73,7 @@ func newConn(s *Server, nc net.Conn, listener *Listener) *conn {
 	if host, _, err := net.SplitHostPort(ip); err == nil {
 		ip = host
 	}
-	return &conn{server: s, nc: nc, listener: listener, ip: ip, host: "/" + ip}
+	return &conn{server: s, nc: nc, listener: listener, ip: ip, host: "/" + ip, principal: Anonymous}
 }
 
 // stopReading lets the request in hand finish and then ends the connection.
@@ -202,7 +204,7 @@ func (c *conn) next(ctx context.Context) error {
 		buffer.Release()
 		return fmt.Errorf("%s version %d: header: %w", kmsg.NameForKey(frame.Key), frame.Version, err)
 	}
-	r := &Request{Version: version, CorrelationID: header.CorrelationID, ClientID: header.ClientID, ClientHost: c.host, Listener: c.listener, ctx: ctx}
+	r := &Request{Version: version, CorrelationID: header.CorrelationID, ClientID: header.ClientID, ClientHost: c.host, Listener: c.listener, Principal: c.principal, ctx: ctx}
 	req := a.newRequest()
 	req.SetVersion(version)
 	if !unsupported {

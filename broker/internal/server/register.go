@@ -102,8 +102,12 @@ type Request struct {
 	ClientID      string    // empty where the client sent null
 	ClientHost    string    // as Kafka prints it in group descriptions: "/127.0.0.1"
 	Listener      *Listener // where the client came in: Metadata answers its advertised address
+	Principal     string    // who asks, in Kafka's form: "User:alice", or Anonymous
 	ctx           context.Context
 }
+
+// Anonymous is the principal of a connection on which nobody has logged in.
+const Anonymous = "User:ANONYMOUS"
 
 // Context ends when the connection is closed by us or the server shuts down.
 func (r *Request) Context() context.Context { return r.ctx }
