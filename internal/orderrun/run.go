@@ -32,6 +32,9 @@ type Config struct {
 
 	// Progress is told what is going on.
 	Progress func(format string, args ...any)
+	// Placed, where it is set, is told after each accepted order how many there are. It
+	// is called from several goroutines, and the one that waits for it places nothing.
+	Placed func(n int)
 }
 
 // Result is the outcome of a run. Its JSON form is stable.
@@ -190,7 +193,10 @@ func (r *run) place(ctx context.Context) error {
 					return fmt.Errorf("order %d: %w", i, err)
 				}
 				r.ids[i] = id
-				placed.Add(1)
+				n := placed.Add(1)
+				if r.Placed != nil {
+					r.Placed(int(n))
+				}
 			}
 			return nil
 		})

@@ -3,10 +3,10 @@
 package chaos
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"millrace/internal/orderrun"
@@ -32,16 +32,14 @@ func TestKill_UnderLoad(t *testing.T) {
 			s := start(t, nil)
 			c := s.orderrun(underFire, 1)
 			kills := &killer{t: t, shop: s, parts: parts}
-			c.Progress = kills.progress
+			c.Placed = kills.placed
 			r, err := orderrun.Run(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
 			}
-			kills.mu.Lock()
-			defer kills.mu.Unlock()
-			t.Logf("%d kills, %+v", kills.done, r)
-			if kills.done < wantedKills {
-				t.Errorf("the run was over after %d kills, want %d", kills.done, wantedKills)
+			t.Logf("%d kills, %+v", kills.done.Load(), r)
+			if n := kills.done.Load(); n != wantedKills {
+				t.Errorf("there were %d kills, want %d", n, wantedKills)
 			}
 			survived(t, r, underFire)
 		})
@@ -51,27 +49,24 @@ func TestKill_UnderLoad(t *testing.T) {
 // wantedKills is how often each part is killed.
 const wantedKills = 3
 
-// killer kills parts each time that the run tells of progress, about once a second,
-// while orders are still being placed.
+// killer kills parts when a quarter, a half and three quarters of the orders are
+// placed, however fast that goes: the others are still being placed then.
 type killer struct {
 	t     *testing.T
 	shop  *aShop
 	parts []string
 
-	mu   sync.Mutex // guards done
-	done int
+	mu   sync.Mutex // one kill at a time
+	done atomic.Int32
 }
 
-func (k *killer) progress(format string, args ...any) {
-	if !strings.HasPrefix(fmt.Sprintf(format, args...), "Placing orders") {
+func (k *killer) placed(n int) {
+	if n%(underFire/(wantedKills+1)) != 0 || n == underFire {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.done >= wantedKills {
-		return
-	}
-	k.done++
+	k.done.Add(1)
 	for _, part := range k.parts {
 		if err := k.shop.Kill(k.t.Context(), part); err != nil {
 			k.t.Errorf("kill %s: %v", part, err)
