@@ -28,6 +28,10 @@ type Config struct {
 	TLS  TLSConfig  `envPrefix:"KAFKA_TLS_"`
 	SASL SASLConfig `envPrefix:"KAFKA_SASL_"`
 
+	// SessionTimeout is after how long without a heartbeat the group gives a consumer up
+	// and hands its partitions to others (Kafka's session.timeout.ms); 0: 10 s.
+	SessionTimeout time.Duration `env:"CONSUMER_SESSION_TIMEOUT" envDefault:"10s"`
+
 	// CommitInterval is how often a consumer commits what it has dealt with; 0: 1 s.
 	CommitInterval time.Duration `env:"-"`
 
@@ -80,7 +84,7 @@ var oldestVersion = sarama.V2_1_0_0
 
 // DefaultConfig returns the configuration of an empty environment.
 func DefaultConfig() Config {
-	return Config{Brokers: []string{defaultBroker}, Version: defaultVersion, Trace: ChildAndLink}
+	return Config{Brokers: []string{defaultBroker}, Version: defaultVersion, SessionTimeout: sessionTimeout, Trace: ChildAndLink}
 }
 
 // Validate names the first variable that is wrong, its value and what is allowed.
@@ -110,6 +114,9 @@ func (c Config) Validate() error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		return fmt.Errorf("KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE must be set both or neither")
 	}
+	if c.SessionTimeout != 0 && (c.SessionTimeout < minSessionTimeout || c.SessionTimeout > maxSessionTimeout) {
+		return fmt.Errorf("CONSUMER_SESSION_TIMEOUT is %q, want a duration from %v to %v, as 10s", c.SessionTimeout, minSessionTimeout, maxSessionTimeout)
+	}
 	switch c.Trace {
 	case "", ChildAndLink, LinkOnly:
 	default:
@@ -129,15 +136,18 @@ func (c Config) version() (sarama.KafkaVersion, error) {
 // Limits of the conversation with the broker. A producer gives up after about five
 // seconds of refused connections; its caller keeps the message and comes back.
 const (
-	dialTimeout      = 5 * time.Second
-	requestTimeout   = 10 * time.Second
-	sessionTimeout   = 10 * time.Second
-	heartbeat        = time.Second
-	rebalanceTimeout = 60 * time.Second
-	commitInterval   = time.Second
-	producerRetries  = 5
-	producerBackoff  = 200 * time.Millisecond
-	maxBackoff       = 2 * time.Second
+	dialTimeout    = 5 * time.Second
+	requestTimeout = 10 * time.Second
+	sessionTimeout = 10 * time.Second
+	heartbeat      = time.Second
+	// A heartbeat may be late twice; the broker's own bounds are 6 s and 30 min.
+	minSessionTimeout = 3 * heartbeat
+	maxSessionTimeout = 5 * time.Minute
+	rebalanceTimeout  = 60 * time.Second
+	commitInterval    = time.Second
+	producerRetries   = 5
+	producerBackoff   = 200 * time.Millisecond
+	maxBackoff        = 2 * time.Second
 )
 
 // sarama counts into go-metrics, at the price of a goroutine and of histograms for
@@ -182,7 +192,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	s.Consumer.Return.Errors = true
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Interval = cmp.Or(c.CommitInterval, commitInterval)
-	s.Consumer.Group.Session.Timeout = sessionTimeout
+	s.Consumer.Group.Session.Timeout = cmp.Or(c.SessionTimeout, sessionTimeout)
 	s.Consumer.Group.Heartbeat.Interval = heartbeat
 	s.Consumer.Group.Rebalance.Timeout = rebalanceTimeout
 	s.Consumer.Group.Rebalance.Retry.Backoff = producerBackoff

@@ -54,6 +54,10 @@ func run(m *testing.M) int {
 // patience bounds every wait; only a failing test comes near it.
 const patience = 2 * time.Minute
 
+// shortSession has a killed consumer given up as soon as a broker allows by default
+// (group.min.session.timeout.ms): most of a cell is this wait.
+const shortSession = "CONSUMER_SESSION_TIMEOUT=6s"
+
 // brokersVar names a Kafka that takes the place of the bundled broker.
 const brokersVar = "MILLRACE_SHOP_BROKERS"
 
@@ -103,7 +107,7 @@ func start(t *testing.T, instances map[string]int, env ...string) *aShop {
 	s.Shop, err = shop.Up(t.Context(), shop.Config{
 		Data: s.data, Quiet: true, Instances: instances, Brokers: brokers, Faults: true, OtherPorts: true,
 		Restart: supervise.OnFailure, Backoff: supervise.Backoff{First: 50 * time.Millisecond, Max: 200 * time.Millisecond, Steady: time.Minute},
-		Executable: binary, Invocation: "millrace", Environ: append(environ(), env...), Out: terminal.Plain(s.said),
+		Executable: binary, Invocation: "millrace", Environ: append(environ(), append([]string{shortSession}, env...)...), Out: terminal.Plain(s.said),
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.said)
