@@ -25,6 +25,7 @@ type Command struct {
 	CreatePartitions *CreatePartitions `json:"create_partitions,omitempty"`
 	SetConfigs       *SetConfigs       `json:"set_configs,omitempty"`
 	ProducerIDs      *ProducerIDs      `json:"producer_ids,omitempty"`
+	SetQuotas        *SetQuotas        `json:"set_quotas,omitempty"`
 	Snapshot         *Snapshot         `json:"snapshot,omitempty"`
 }
 
@@ -115,6 +116,7 @@ func DecodeCommand(value []byte) (Command, error) {
 	for _, there := range []bool{
 		c.RegisterBroker != nil, c.CreateTopic != nil, c.DeleteTopic != nil, c.CreatePartitions != nil,
 		c.SetConfigs != nil, c.ProducerIDs != nil, c.Snapshot != nil,
+		c.SetQuotas != nil,
 	} {
 		if there {
 			set++

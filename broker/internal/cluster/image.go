@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"millrace/broker/internal/config"
+	"millrace/broker/internal/quota"
 )
 
 // TopicID tells a topic from an earlier one of the same name.
@@ -92,8 +93,11 @@ type Image struct {
 	brokers []*Broker
 	// Settings changed at run time: for all brokers under "", for one under its id;
 	// for groups by name.
-	brokerSet  map[string]map[string]string
-	groupSet   map[string]map[string]string
+	brokerSet map[string]map[string]string
+	groupSet  map[string]map[string]string
+	// Limits of clients, by entity and name; limits is made of them.
+	quotas     map[quota.Entity]map[string]float64
+	limits     *quota.Limits
 	partitions int   // of all topics
 	nextPID    int64 // first producer id that no block has covered
 }

@@ -20,6 +20,7 @@ func (i *Image) snapshot() []Command {
 	for _, name := range slices.Sorted(maps.Keys(i.groupSet)) {
 		commands = append(commands, setCommand(GroupResource, name, i.groupSet[name]))
 	}
+	commands = append(commands, i.quotaCommands()...)
 	for _, t := range i.sorted {
 		commands = append(commands, Command{CreateTopic: &CreateTopic{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Set: t.Set}})
 	}

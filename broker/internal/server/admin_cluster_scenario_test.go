@@ -191,6 +191,6 @@ func printCluster(out *strings.Builder, resp kmsg.Response) {
 			fmt.Fprintf(out, "finalized %s %d-%d\n", f.Name, f.MinVersionLevel, f.MaxVersionLevel)
 		}
 	default:
-		fmt.Fprintf(out, "%T\n", resp)
+		printQuotas(out, resp)
 	}
 }

@@ -131,6 +131,9 @@ func (s *adminScenario) run(t *testing.T, d *datadriven.TestData) string {
 		req = kmsg.NewPtrDescribeClusterRequest()
 		req.(*kmsg.DescribeClusterRequest).IncludeClusterAuthorizedOperations = d.HasArg("authorized")
 	default:
+		if req = quotaRequest(d, items); req != nil {
+			break
+		}
 		if req = clusterRequest(d, items); req == nil {
 			t.Fatalf("%s: unknown command %s", d.Pos, d.Cmd)
 		}
