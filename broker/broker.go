@@ -171,7 +171,7 @@ func (b *Broker) openData(ctx context.Context) error {
 	for i, l := range b.listeners {
 		endpoints[i] = cluster.Endpoint{Listener: l.as.Name, Host: l.as.AdvertisedHost, Port: l.as.AdvertisedPort}
 	}
-	b.cluster, err = cluster.Open(ctx, cluster.Options{Dir: b.dir, Config: s, Endpoints: endpoints, Unclean: !b.dir.CleanStart()})
+	b.cluster, err = cluster.Open(ctx, cluster.Options{Dir: b.dir, Config: s, Endpoints: endpoints, Unclean: !b.dir.CleanStart(), Adopted: b.adopted})
 	if err != nil {
 		return err
 	}
@@ -192,6 +192,14 @@ func (b *Broker) openData(ctx context.Context) error {
 	b.markers = &markers{b.cluster, b.replicas, b.groups}
 	b.txns = txncoordinator.Start(txnConfig(s), &topicLog{b.cluster, b.replicas, cluster.TransactionTopic}, b.markers, b.cluster, b.txnEvents())
 	return nil
+}
+
+// adopted tells that the folder was Apache Kafka's.
+func (b *Broker) adopted(a cluster.Adopted) {
+	b.log.Info("took over the folder of an Apache Kafka; its own metadata is kept beside", "topics", a.Topics, "partitions", a.Partitions)
+	for what, n := range a.LeftOut {
+		b.log.Warn("not taken over from Apache Kafka's metadata", "what", what, "records", n)
+	}
 }
 
 // storageEvent logs what storage tells of, and has Run look when it is an error.

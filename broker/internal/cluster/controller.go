@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"millrace/broker/internal/config"
+	"millrace/broker/internal/kraft"
 	"millrace/broker/internal/storage"
 )
 
@@ -39,6 +40,11 @@ type Options struct {
 	// Unclean says that the last stop was a crash. Each partition led here then gets
 	// a new leader epoch, by which clients can tell that the end may have been cut.
 	Unclean bool
+	// Adopted, where it is set, is told when the folder was Apache Kafka's and its
+	// metadata has been taken over.
+	Adopted func(Adopted)
+	// kafkas is what is to be taken over; nil: nothing.
+	kafkas *kraft.State
 }
 
 // Controller owns the metadata. It is safe for concurrent use.
@@ -59,14 +65,20 @@ type Controller struct {
 	nextPID, lastPID int64 // nextPID == lastPID: none left
 }
 
-// Open loads the metadata, registers this broker and returns the controller.
+// Open loads the metadata, registers this broker and returns the controller. Metadata
+// that Apache Kafka left in the folder is taken over; ErrForeignFolder says why not.
 func Open(ctx context.Context, o Options) (*Controller, error) {
+	kafkas, err := adoption(o.Dir.FS(), o.Dir.Path(), o.Config.NodeID)
+	if err != nil {
+		return nil, fmt.Errorf("open cluster metadata: %w", err)
+	}
 	// Kafka's id for this topic: a uuid of 1.
 	id := storage.TopicID{15: 1}
 	log, err := o.Dir.OpenOrCreate(storage.Partition{Topic: MetadataTopic}, id, metadataLogConfig())
 	if err != nil {
 		return nil, fmt.Errorf("open cluster metadata: %w", err)
 	}
+	o.kafkas = kafkas
 	return open(ctx, log, o)
 }
 
@@ -78,7 +90,13 @@ func open(ctx context.Context, log partitionLog, o Options) (*Controller, error)
 	}
 	c.image.Store(image)
 	var commands []Command
-	if image.Offset < 0 {
+	var adopted Adopted
+	switch {
+	case image.Offset >= 0:
+		o.kafkas = nil // taken over at an earlier start
+	case o.kafkas != nil:
+		commands, adopted = commandsOf(o.kafkas, o.Config.NodeID)
+	default:
 		// Kafka writes this with a new cluster, so that every broker means the same by
 		// it when eligible leader replicas are worked out (KIP-966).
 		commands = append(commands, setCommand(BrokerResource, "", map[string]string{
@@ -92,6 +110,9 @@ func open(ctx context.Context, log partitionLog, o Options) (*Controller, error)
 	defer c.mu.Unlock()
 	if err := c.commit(ctx, commands); err != nil {
 		return nil, fmt.Errorf("register broker %d: %w", c.nodeID, err)
+	}
+	if o.kafkas != nil && o.Adopted != nil {
+		o.Adopted(adopted)
 	}
 	return c, nil
 }

@@ -61,9 +61,13 @@ func TestController_PowerCut(t *testing.T) {
 }
 
 // openOn opens a controller on the data folder of a disk.
+func openDirOn(disk vfs.FS) (*storage.Dir, error) {
+	return storage.OpenDir(disk, "data", storage.DirOptions{NodeID: 1, CheckpointInterval: -1, RetentionInterval: -1})
+}
+
 func openOn(t *testing.T, disk *vfs.Mem) (*storage.Dir, *Controller) {
 	t.Helper()
-	dir, err := storage.OpenDir(disk, "data", storage.DirOptions{NodeID: 1, CheckpointInterval: -1, RetentionInterval: -1})
+	dir, err := openDirOn(disk)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,6 +150,9 @@ func (d *Dir) DirectoryID() string { return d.identity.directoryID }
 // Space tells the size of the disk that the folder is on and what is free of it, in bytes.
 func (d *Dir) Space() (total, usable int64, err error) { return d.fs.Space(d.path) }
 
+// FS is where the folder is.
+func (d *Dir) FS() vfs.FS { return d.fs }
+
 // Path is the folder.
 func (d *Dir) Path() string { return d.path }
 

@@ -1,0 +1,131 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"millrace/broker/internal/kraft"
+	"millrace/broker/internal/vfs"
+)
+
+// setAside is what the folder of Kafka's own metadata is called once ours stands in its
+// place. It is no partition's name. Renamed back, it is Kafka's folder as it was, with
+// what has been written to the topics since.
+const setAside = MetadataTopic + "-0-kafka"
+
+// ErrForeignFolder is returned for a folder of Apache Kafka that cannot be taken over.
+// Nothing in it has been changed.
+var ErrForeignFolder = errors.New("folder of Apache Kafka cannot be taken over")
+
+// Adopted says what was taken over from Kafka's metadata.
+type Adopted struct {
+	Topics, Partitions int
+	// LeftOut counts records of Kafka's metadata that nothing here corresponds to.
+	LeftOut map[string]int
+}
+
+// adoption finds the metadata that Kafka left in a data folder, and puts it aside. It
+// returns nil where there is none. Until our own log has its first record, each start
+// comes here again, so that a crash in between loses nothing.
+func adoption(fsys vfs.FS, dir string, node int32) (*kraft.State, error) {
+	ours, aside := filepath.Join(dir, MetadataTopic+"-0"), filepath.Join(dir, setAside)
+	foreign, err := kraft.Wrote(fsys, ours)
+	if err != nil {
+		return nil, err
+	}
+	from := aside
+	if foreign {
+		from = ours
+	}
+	state, err := kraft.Load(fsys, from)
+	if !foreign && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // most folders were never Kafka's
+	}
+	if err == nil {
+		err = alone(&state, node)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForeignFolder, err)
+	}
+	if foreign {
+		if there, err := vfs.Exists(fsys, aside); err != nil || there {
+			return nil, errors.Join(err, fmt.Errorf("%w: %s is there already, from an earlier time: move it away", ErrForeignFolder, aside))
+		}
+		if err := fsys.Rename(ours, aside); err != nil {
+			return nil, err
+		}
+		if err := fsys.SyncDir(dir); err != nil {
+			return nil, err
+		}
+	}
+	return &state, nil
+}
+
+// alone tells whether one node held all there is.
+func alone(state *kraft.State, node int32) error {
+	for _, t := range state.Topics {
+		for i, p := range t.Partitions {
+			if !slices.Equal(p.Replicas, []int32{node}) {
+				return fmt.Errorf("partition %s-%d has the replicas %v: only a folder of a single broker, with node.id=%d, has all records", t.Name, i, p.Replicas, node)
+			}
+		}
+	}
+	return nil
+}
+
+// commandsOf makes Kafka's metadata out of nothing.
+func commandsOf(state *kraft.State, node int32) (commands []Command, told Adopted) {
+	set := func(r kraft.Resource) map[string]string {
+		out := map[string]string{}
+		for name, value := range state.Configs[r] {
+			out[name] = *value
+		}
+		return out
+	}
+	resources := slices.SortedFunc(maps.Keys(state.Configs), func(a, b kraft.Resource) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+	told.LeftOut = maps.Clone(state.LeftOut)
+	for _, r := range resources {
+		switch r.Type {
+		case kraft.BrokerResource:
+			if r.Name == "" || r.Name == strconv.Itoa(int(node)) {
+				commands = append(commands, setCommand(BrokerResource, r.Name, set(r)))
+			}
+		case kraft.GroupResource:
+			commands = append(commands, setCommand(GroupResource, r.Name, set(r)))
+		case kraft.TopicResource: // comes with the topic
+		default:
+			told.LeftOut[fmt.Sprintf("settings of resource type %d", r.Type)]++
+		}
+	}
+	for _, t := range state.Topics {
+		c := &CreateTopic{Name: t.Name, ID: t.ID, Set: set(kraft.Resource{Type: kraft.TopicResource, Name: t.Name})}
+		for i, p := range t.Partitions {
+			c.Partitions = append(c.Partitions, Partition{
+				Index: int32(i), Leader: node, LeaderEpoch: p.LeaderEpoch + 1, PartitionEpoch: p.PartitionEpoch + 1,
+				Replicas: []int32{node}, ISR: []int32{node},
+			})
+		}
+		commands = append(commands, Command{CreateTopic: c})
+		told.Topics++
+		told.Partitions += len(t.Partitions)
+	}
+	for _, q := range state.Quotas {
+		c := &SetQuotas{Set: map[string]*float64{q.Key: &q.Value}}
+		for _, p := range q.Entity {
+			c.Entity = append(c.Entity, QuotaPart{p.Type, p.Name})
+		}
+		commands = append(commands, Command{SetQuotas: c})
+	}
+	if state.NextProducerID > 0 {
+		commands = append(commands, Command{ProducerIDs: &ProducerIDs{Next: state.NextProducerID}})
+	}
+	return commands, told
+}
