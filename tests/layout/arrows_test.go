@@ -14,7 +14,7 @@ var brokerLayers = map[string][]string{
 	"broker/internal/fault":          {},
 	"broker/brokercmd":               {"broker", "broker/internal/config"},
 	"broker/brokertest":              {"broker"},
-	"broker/internal/server":         {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/wire", "broker/internal/shares", "broker/internal/txncoordinator"},
+	"broker/internal/server":         {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/quota", "broker/internal/wire", "broker/internal/shares", "broker/internal/txncoordinator"},
 	"broker/internal/txncoordinator": {"broker/internal/txn", "broker/internal/statelog"},
 	"broker/internal/txn":            {},
 	"broker/internal/coordinator":    {"broker/internal/group", "broker/internal/statelog"},

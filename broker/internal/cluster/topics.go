@@ -40,9 +40,26 @@ type TopicResult struct {
 	Err   error
 }
 
+// Payment is asked before each topic is changed, with how many partitions come or go (KIP-599). Its error
+// refuses the topic.
+type Payment func(partitions int) error
+
+// pay asks those that are there.
+func pay(payments []Payment, partitions int) error {
+	for _, p := range payments {
+		if p == nil {
+			continue
+		}
+		if err := p(partitions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // CreateTopics creates topics, each on its own: one may fail and another not.
 // Results are in the order asked.
-func (c *Controller) CreateTopics(ctx context.Context, topics []NewTopic, validateOnly bool) []TopicResult {
+func (c *Controller) CreateTopics(ctx context.Context, topics []NewTopic, validateOnly bool, payments ...Payment) []TopicResult {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	results := make([]TopicResult, len(topics))
@@ -56,6 +73,9 @@ func (c *Controller) CreateTopics(ctx context.Context, topics []NewTopic, valida
 	var commands []Command
 	for n, t := range topics {
 		command, err := plan.topic(t)
+		if err == nil {
+			err = pay(payments, len(command.Partitions))
+		}
 		if err != nil {
 			results[n].Err = err
 			continue
@@ -345,7 +365,7 @@ func (i *Image) find(ref TopicRef) (*Topic, error) {
 }
 
 // DeleteTopics deletes topics, each on its own. Results are in the order asked.
-func (c *Controller) DeleteTopics(ctx context.Context, topics []TopicRef) []TopicResult {
+func (c *Controller) DeleteTopics(ctx context.Context, topics []TopicRef, payments ...Payment) []TopicResult {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	image := c.Image()
@@ -360,11 +380,15 @@ func (c *Controller) DeleteTopics(ctx context.Context, topics []TopicRef) []Topi
 		case !image.Config.DeleteTopicEnable:
 			results[n].Err = &Error{ErrTopicDeletionDisabled, "Topic deletion is disabled."}
 		default:
-			results[n].Topic = t
 			if !gone[t.ID] {
+				if err := pay(payments, len(t.Partitions)); err != nil {
+					results[n].Err = err
+					continue
+				}
 				gone[t.ID] = true
 				commands = append(commands, Command{DeleteTopic: &DeleteTopic{ID: t.ID}})
 			}
+			results[n].Topic = t
 		}
 	}
 	if len(commands) == 0 {
@@ -388,7 +412,7 @@ type NewPartitions struct {
 }
 
 // CreatePartitions adds partitions, topic by topic. Errors are in the order asked.
-func (c *Controller) CreatePartitions(ctx context.Context, topics []NewPartitions, validateOnly bool) []error {
+func (c *Controller) CreatePartitions(ctx context.Context, topics []NewPartitions, validateOnly bool, payments ...Payment) []error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	errs := make([]error, len(topics))
@@ -402,6 +426,9 @@ func (c *Controller) CreatePartitions(ctx context.Context, topics []NewPartition
 		}
 		if total += len(command.Partitions); total > MaxPartitionsPerRequest {
 			errs[n] = &Error{ErrPolicyViolation, "Excessively large number of partitions per request."}
+			continue
+		}
+		if errs[n] = pay(payments, len(command.Partitions)); errs[n] != nil {
 			continue
 		}
 		more := Command{CreatePartitions: command}

@@ -35,6 +35,11 @@ type Broker struct {
 	LogFlushOffsetCheckpointMs int32
 	ProducerIDExpirationMs     int32
 
+	QuotaWindowNum                   int32 // of each rate, the running one among them
+	QuotaWindowSizeSeconds           int32
+	ControllerQuotaWindowNum         int32 // of controller_mutation_rate
+	ControllerQuotaWindowSizeSeconds int32
+
 	OffsetsTopicNumPartitions        int32
 	OffsetsTopicReplicationFactor    int16
 	OffsetsTopicSegmentBytes         int32

@@ -6,7 +6,7 @@ import (
 )
 
 // brokerDefs are the settings of a broker.
-var brokerDefs = slices.Concat(networkDefs, topicRuleDefs, logDefs, groupCoordinatorDefs, modernGroupDefs, transactionDefs, ignoredDefs)
+var brokerDefs = slices.Concat(networkDefs, quotaDefs, topicRuleDefs, logDefs, groupCoordinatorDefs, modernGroupDefs, transactionDefs, ignoredDefs)
 
 // networkDefs say who the broker is and how it is reached.
 var networkDefs = []Def{
@@ -61,6 +61,22 @@ var networkDefs = []Def{
 		bind: func(b *Broker) any { return &b.SocketRequestMaxBytes }},
 	{Name: "socket.send.buffer.bytes", Type: Int, Default: "102400", rule: orUnlimited(atLeast(1)), Ignored: true,
 		Doc: "The system's send buffer of a connection; -1 leaves it to the system."},
+}
+
+// quotaDefs say over which times the use of clients is measured (KIP-13, KIP-599).
+var quotaDefs = []Def{
+	{Name: "controller.quota.window.num", Type: Int, Default: "11", rule: between(1, 3600),
+		Doc:  "How many windows the changes of topics and partitions are measured over, the running one among them.",
+		bind: func(b *Broker) any { return &b.ControllerQuotaWindowNum }},
+	{Name: "controller.quota.window.size.seconds", Type: Int, Default: "1", rule: between(1, 3600),
+		Doc:  "How long each of these windows is.",
+		bind: func(b *Broker) any { return &b.ControllerQuotaWindowSizeSeconds }},
+	{Name: "quota.window.num", Type: Int, Default: "11", rule: between(1, 3600),
+		Doc:  "How many windows the rates of clients are measured over, the running one among them.",
+		bind: func(b *Broker) any { return &b.QuotaWindowNum }},
+	{Name: "quota.window.size.seconds", Type: Int, Default: "1", rule: between(1, 3600),
+		Doc:  "How long each of these windows is; also the longest wait for request_percentage and connection_creation_rate.",
+		bind: func(b *Broker) any { return &b.QuotaWindowSizeSeconds }},
 }
 
 // topicRuleDefs say how topics come and go.

@@ -14,6 +14,7 @@ type Manager struct {
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket
 	sweepAt int // number of buckets at which those that forgot everything are dropped
+	swept   time.Time
 }
 
 // bucket is the use of one user, client id or address, of one kind.
@@ -115,7 +116,7 @@ func (m *Manager) bucket(key bucketKey, now time.Time) *bucket {
 	key.user, key.client = short(key.user), short(key.client)
 	b := m.buckets[key]
 	if b == nil {
-		if len(m.buckets) >= m.sweepAt {
+		if n := len(m.buckets); n >= m.sweepAt || n >= m.most && now.Sub(m.swept) >= m.windows.Size {
 			m.sweep(now)
 		}
 		if len(m.buckets) >= m.most {
@@ -144,6 +145,7 @@ func (m *Manager) sweep(now time.Time) {
 			delete(m.buckets, key)
 		}
 	}
+	m.swept = now
 	m.sweepAt = max(2*len(m.buckets), firstSweepAt)
 }
 

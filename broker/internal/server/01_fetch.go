@@ -67,11 +67,13 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 			return h
 		}
 	}
-	limit := s.fetchLimit(req.MaxBytes)
+	limit := s.fetchWithin(r, req, s.fetchLimit(req.MaxBytes))
 	size, now := s.readAll(resp, targets, limit, committed)
 	deadline := time.Now().Add(s.maxWait(req.MaxWaitMillis))
 	for wait := req.MaxWaitMillis > 0; wait && size < int(req.MinBytes) && !now && len(targets) > 0; wait = wait && committed {
+		from := time.Now()
 		wait = s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), committed, time.Until(deadline))
+		r.waited += time.Since(from)
 		resp.Done()
 		size, now = s.readAll(resp, targets, limit, committed)
 	}
@@ -79,7 +81,8 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 		s.fetched.Add(int64(size))
 		resp.Release = append(resp.Release, func() { s.fetched.Add(int64(-size)) })
 	}
-	s.metrics.recordBytesOut.Add(float64(size))
+	s.throttleFetch(r, resp)
+	s.metrics.recordBytesOut.Add(float64(resp.Bytes()))
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {
 			s.metrics.failed(1, resp.Topics[i].Partitions[j].ErrorCode)

@@ -147,11 +147,13 @@ func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluste
 		return image, nil
 	}
 	refused := map[string]int16{}
-	for i, result := range s.cluster.CreateTopics(r.Context(), missing, false) {
+	for i, result := range s.cluster.CreateTopics(r.Context(), missing, false, s.payment(r, 0)) {
 		code, _ := s.refusal(result.Err, "create topic", missing[i].Name)
 		switch code {
 		case 0, kerr.TopicAlreadyExists.Code: // somebody else was quicker
 			continue
+		case kerr.ThrottlingQuotaExceeded.Code:
+			code = kerr.UnknownTopicOrPartition.Code // the client asks again
 		case kerr.PolicyViolation.Code:
 			// Kafka has no code for it here that clients would not retry for ever.
 			code = kerr.InvalidPartitions.Code

@@ -12,8 +12,7 @@ import (
 //	v1 validate only, messages   v4 -1 asks for the broker's defaults (KIP-464)
 //	v5 answers the configuration (KIP-525), flexible   v6 quota errors   v7 topic ids
 //
-// Left out: THROTTLING_QUOTA_EXCEEDED (there are no quotas) and the timeout: when the
-// answer is sent, the topic is on disk.
+// Left out: the timeout: when the answer is sent, the topic is on disk.
 func init() { register(19, 2, 7, (*Server).createTopics) }
 
 func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Response {
@@ -42,7 +41,7 @@ func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Re
 		resp.Topics = append(resp.Topics, out)
 	}
 
-	results := s.cluster.CreateTopics(r.Context(), wanted, req.ValidateOnly)
+	results := s.cluster.CreateTopics(r.Context(), wanted, req.ValidateOnly, s.payment(r, 6))
 	image := s.cluster.Image()
 	for i, result := range results {
 		out := &resp.Topics[places[i]]

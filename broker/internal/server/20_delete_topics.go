@@ -19,7 +19,7 @@ func (s *Server) deleteTopics(r *Request, req *kmsg.DeleteTopicsRequest) kmsg.Re
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	image := s.cluster.Image()
 	refs, answers := deletions(r, req, image)
-	results := s.cluster.DeleteTopics(r.Context(), refs)
+	results := s.cluster.DeleteTopics(r.Context(), refs, s.payment(r, 5))
 	n := 0
 	for i := range answers {
 		a := &answers[i]

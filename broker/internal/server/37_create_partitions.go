@@ -11,7 +11,7 @@ import (
 //
 //	v2 flexible   v3 quota errors
 //
-// Left out: THROTTLING_QUOTA_EXCEEDED (there are no quotas) and the timeout.
+// Left out: the timeout.
 func init() { register(37, 0, 3, (*Server).createPartitions) }
 
 func (s *Server) createPartitions(r *Request, req *kmsg.CreatePartitionsRequest) kmsg.Response {
@@ -43,7 +43,7 @@ func (s *Server) createPartitions(r *Request, req *kmsg.CreatePartitionsRequest)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
-	for i, err := range s.cluster.CreatePartitions(r.Context(), wanted, req.ValidateOnly) {
+	for i, err := range s.cluster.CreatePartitions(r.Context(), wanted, req.ValidateOnly, s.payment(r, 3)) {
 		out := &resp.Topics[places[i]]
 		out.ErrorCode, out.ErrorMessage = s.refusal(err, "create partitions", out.Topic)
 		if out.ErrorCode == kerr.UnknownTopicOrPartition.Code {

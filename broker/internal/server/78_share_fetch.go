@@ -164,6 +164,7 @@ func (f *shareFetching) run(answered bool, deadline time.Time) {
 			again.stop()
 			return
 		}
+		from := time.Now()
 		timer := time.NewTimer(time.Until(deadline))
 		select {
 		case <-wake:
@@ -172,6 +173,7 @@ func (f *shareFetching) run(answered bool, deadline time.Time) {
 		case <-f.r.Context().Done():
 			deadline = time.Time{}
 		}
+		f.r.waited += time.Since(from)
 		timer.Stop()
 		again.stop()
 	}

@@ -66,6 +66,7 @@ type answer struct {
 	flexible      bool // response header v1
 	response      kmsg.Response
 	began         time.Time
+	request       *Request
 }
 
 func newConn(s *Server, nc net.Conn, listener *Listener) *conn {
@@ -204,7 +205,7 @@ func (c *conn) next(ctx context.Context) error {
 		buffer.Release()
 		return fmt.Errorf("%s version %d: header: %w", kmsg.NameForKey(frame.Key), frame.Version, err)
 	}
-	r := &Request{Version: version, CorrelationID: header.CorrelationID, ClientID: header.ClientID, ClientHost: c.host, Listener: c.listener, Principal: c.principal, ctx: ctx}
+	r := &Request{Version: version, CorrelationID: header.CorrelationID, ClientID: header.ClientID, ClientHost: c.host, Listener: c.listener, Principal: c.principal, ctx: ctx, key: frame.Key, size: frame.Size, began: began}
 	req := a.newRequest()
 	req.SetVersion(version)
 	if !unsupported {
@@ -214,6 +215,7 @@ func (c *conn) next(ctx context.Context) error {
 			return fmt.Errorf("%s version %d: %w", kmsg.NameForKey(frame.Key), frame.Version, err)
 		}
 	}
+	r.decoded = time.Since(began)
 	resident := c.caps.Resident(frame.Key, int(frame.Size))
 	s.budget.Release(cost - resident)
 	if s.faults != nil {
@@ -227,12 +229,16 @@ func (c *conn) next(ctx context.Context) error {
 	} else {
 		response = a.handle(s, r, req)
 	}
+	r.handled = time.Since(began)
 	s.budget.Release(resident)
 	if frame.Key == int16(kmsg.Produce) {
 		buffer.Release() // the others' requests keep slices of it
 	}
 	if response == nil {
 		s.metrics.done(a, began, nil)
+		if wait := s.charge(r, nil); wait > 0 {
+			return cmp.Or(c.flush(), c.pause(wait))
+		}
 		return nil
 	}
 	if h, ok := response.(*hangUp); ok {
@@ -241,7 +247,7 @@ func (c *conn) next(ctx context.Context) error {
 	}
 	response.SetVersion(version)
 	c.waiting = append(c.waiting, answer{
-		api: a, correlationID: header.CorrelationID, response: response, began: began,
+		api: a, correlationID: header.CorrelationID, response: response, began: began, request: r,
 		flexible: version >= a.flexibleAt && frame.Key != int16(kmsg.ApiVersions),
 	})
 	if _, ok := response.(deferred); ok {
@@ -259,6 +265,7 @@ func (c *conn) flush() error {
 	c.out = c.out[:0]
 	var fetches []*wire.FetchResponse
 	var lost error
+	var wait time.Duration
 	for i := range c.waiting {
 		w := &c.waiting[i]
 		if d, ok := w.response.(deferred); ok {
@@ -266,6 +273,7 @@ func (c *conn) flush() error {
 				break
 			}
 		}
+		wait = max(wait, s.charge(w.request, w.response))
 		begin := len(c.out)
 		head := make([]byte, 4, 128)
 		head = wire.AppendResponseHeader(head, w.correlationID, w.flexible)
@@ -283,7 +291,7 @@ func (c *conn) flush() error {
 		}
 		binary.BigEndian.PutUint32(head, uint32(size))
 		s.metrics.done(w.api, w.began, w.response)
-		w.response = nil
+		w.response, w.request = nil, nil
 	}
 	c.waiting = c.waiting[:0]
 	err := c.write(c.out)
@@ -291,7 +299,10 @@ func (c *conn) flush() error {
 		f.Done()
 	}
 	clear(c.out)
-	return cmp.Or(lost, err)
+	if err = cmp.Or(lost, err); err == nil && wait > 0 {
+		return c.pause(wait)
+	}
+	return err
 }
 
 // write writes all parts. A client that takes nothing for the stall time is given up.

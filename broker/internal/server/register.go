@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -104,6 +105,16 @@ type Request struct {
 	Listener      *Listener // where the client came in: Metadata answers its advertised address
 	Principal     string    // who asks, in Kafka's form: "User:alice", or Anonymous
 	ctx           context.Context
+
+	// For quotas: what the request took, and what its client has to wait. See throttle.go.
+	key     int16
+	size    int32         // bytes of the frame
+	began   time.Time     // when it was there whole
+	decoded time.Duration // until it was decoded
+	handled time.Duration // until its handler returned; 0 before
+	waited  time.Duration // of that, for records
+	charged bool          // its time is counted
+	wait    time.Duration
 }
 
 // Anonymous is the principal of a connection on which nobody has logged in.

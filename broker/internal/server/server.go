@@ -23,6 +23,7 @@ import (
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/fault"
+	"millrace/broker/internal/quota"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/shares"
 	"millrace/broker/internal/sharestate"
@@ -82,6 +83,8 @@ type Server struct {
 	budget      *wire.Budget
 	stall       time.Duration
 	faults      *fault.Set
+	quotas      *quota.Manager
+	heldBack    atomic.Int64 // connections that wait to be closed: throttleConnect
 	fetched     atomic.Int64 // bytes of records on their way to consumers
 
 	// draining ends when Shutdown begins: long polls answer with what they have.
@@ -110,6 +113,7 @@ func New(o Options) *Server {
 		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
 	}
+	s.quotas = quotaManager(o.Cluster.Image().Config)
 	s.draining, s.drain = context.WithCancel(context.Background())
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
@@ -151,6 +155,9 @@ func (s *Server) Serve(l net.Listener, listener *Listener) error {
 // admit starts serving a connection, or closes it when there are too many.
 func (s *Server) admit(nc net.Conn, listener *Listener) {
 	c := newConn(s, nc, listener)
+	if s.throttleConnect(c) {
+		return
+	}
 	refused := s.faults.Hit(s.draining, fault.ConnectionAccept)
 	cfg := s.cluster.Image().Config
 	reason := ""
