@@ -31,6 +31,7 @@ type Broker struct {
 	MaxConnectionsPerIP        int32
 	ConnectionsMaxIdleMs       int64
 	FetchMaxBytes              int32
+	FetchSessionSlots          int32 // max.incremental.fetch.session.cache.slots
 	LogRetentionCheckMs        int64
 	LogFlushOffsetCheckpointMs int32
 	ProducerIDExpirationMs     int32

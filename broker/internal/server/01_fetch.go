@@ -1,11 +1,13 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/fetchsession"
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/storage"
@@ -25,19 +27,31 @@ import (
 // A reader of committed records gets them up to the last stable offset, and is told which
 // transactions in them were aborted; it leaves their records out itself.
 //
-// Left out: sessions are declined by answering session id 0, which KIP-227 allows.
+// What a session's answer leaves out is package fetchsession's to say.
 func init() { register(1, 4, 18, (*Server).fetch) }
+
+// fetching is a fetch under way.
+type fetching struct {
+	session fetchsession.Fetch
+	resp    *wire.FetchResponse
+	targets []fetchTarget         // as session.Partitions
+	found   []wire.FetchPartition // likewise
+
+	limit     int // bytes
+	committed bool
+	follower  bool // says that it is another broker
+}
 
 // fetchTarget is one partition asked for.
 type fetchTarget struct {
-	partition        *replica.Partition // nil: code says why
-	code             int16
-	topic, at        int // where in the response
-	offset           record.Offset
-	maxBytes         int
-	leaderEpoch      int32
-	lastFetchedEpoch int32
-	mark             replica.Mark // see replica.Waiter
+	partition *replica.Partition // nil: code says why
+	code      int16
+	mark      replica.Mark // see replica.Waiter
+}
+
+// missing tells of a partition that does not exist, which does not hurry the others.
+func (t fetchTarget) missing() bool {
+	return t.code == kerr.UnknownTopicID.Code || t.code == kerr.UnknownTopicOrPartition.Code
 }
 
 // The isolation levels.
@@ -49,46 +63,160 @@ const (
 func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 	resp := &wire.FetchResponse{}
 	resp.Version = r.Version
-	if req.SessionID != 0 && req.SessionEpoch > 0 {
-		// An incremental request of a session that we never opened.
-		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
-		s.metrics.failed(1, resp.ErrorCode)
+	refused := func(err *kerr.Error) kmsg.Response {
+		resp.ErrorCode = err.Code
+		s.metrics.failed(1, err.Code)
 		return resp
 	}
 	if req.IsolationLevel != readUncommitted && req.IsolationLevel != readCommitted {
-		resp.ErrorCode = kerr.UnknownServerError.Code // as Kafka, which has no other for it
-		s.metrics.failed(1, resp.ErrorCode)
-		return resp
+		resp.Topics = refusedTopics(r.Version, req, kerr.UnknownServerError)
+		return refused(kerr.UnknownServerError) // as Kafka, which has no other for it
 	}
-	committed := req.IsolationLevel == readCommitted
-	targets := s.fetchTargets(r, req, resp)
+	session, err := s.fetchSessions.Begin(fetchWants(r.Version, req), time.Now(), s.topicName)
+	if err != nil {
+		return refused(err)
+	}
+	f := &fetching{session: session, resp: resp, limit: s.fetchLimit(req.MaxBytes), committed: req.IsolationLevel == readCommitted}
+	f.follower = req.ReplicaID >= 0 && r.Version < 15 || req.ReplicaState.ID >= 0 && r.Version >= 15
+	waits := s.fetchTargets(f)
 	if s.faults != nil {
-		if h := s.faultyFetch(r, targets); h != nil {
+		if h := s.faultyFetch(r, f.targets); h != nil {
 			return h
 		}
 	}
-	limit := s.fetchWithin(r, req, s.fetchLimit(req.MaxBytes))
-	size, now := s.readAll(resp, targets, limit, committed)
+	f.limit = s.fetchWithin(r, req, f.limit)
+	minBytes := min(int(req.MinBytes), f.limit)
+	size, now := s.readAll(f)
 	deadline := time.Now().Add(s.maxWait(req.MaxWaitMillis))
-	for wait := req.MaxWaitMillis > 0; wait && size < int(req.MinBytes) && !now && len(targets) > 0; wait = wait && committed {
+	for wait := waits && req.MaxWaitMillis > 0; wait && size < minBytes && !now; wait = wait && f.committed {
 		from := time.Now()
-		wait = s.awaitBytes(r, targets, int64(int(req.MinBytes)-size), committed, time.Until(deadline))
+		wait = s.awaitBytes(r, f, int64(minBytes-size), time.Until(deadline))
 		r.waited += time.Since(from)
 		resp.Done()
-		size, now = s.readAll(resp, targets, limit, committed)
+		size, now = s.readAll(f)
 	}
 	if size > 0 {
 		s.fetched.Add(int64(size))
 		resp.Release = append(resp.Release, func() { s.fetched.Add(int64(-size)) })
 	}
-	s.throttleFetch(r, resp)
-	s.metrics.recordBytesOut.Add(float64(resp.Bytes()))
-	for i := range resp.Topics {
-		for j := range resp.Topics[i].Partitions {
-			s.metrics.failed(1, resp.Topics[i].Partitions[j].ErrorCode)
-		}
+	if err := s.answerFetch(r, f, time.Now()); err != nil {
+		resp.Done()
+		return refused(err)
+	}
+	for i := range f.found {
+		s.metrics.recordBytesOut.Add(float64(f.found[i].RecordBytes))
+		s.metrics.failed(1, f.found[i].ErrorCode)
 	}
 	return resp
+}
+
+// refusedTopics names the partitions of a request that is refused as a whole: before version 13 each has the error too.
+func refusedTopics(version int16, req *kmsg.FetchRequest, err *kerr.Error) []wire.FetchTopic {
+	if version >= 13 {
+		return nil
+	}
+	out := make([]wire.FetchTopic, len(req.Topics))
+	for i := range req.Topics {
+		out[i].Name = req.Topics[i].Topic
+		for j := range req.Topics[i].Partitions {
+			p := wire.NewFetchPartition(req.Topics[i].Partitions[j].Partition)
+			p.ErrorCode, p.Aborted = err.Code, []wire.AbortedTxn{}
+			out[i].Partitions = append(out[i].Partitions, p)
+		}
+	}
+	return out
+}
+
+// fetchWants is what a request says of partitions. Topics are asked for by id from version 13 on.
+func fetchWants(version int16, req *kmsg.FetchRequest) fetchsession.Request {
+	n := 0
+	for i := range req.Topics {
+		n += len(req.Topics[i].Partitions)
+	}
+	out := fetchsession.Request{SessionID: req.SessionID, Epoch: req.SessionEpoch, ByID: version >= 13}
+	if n > 0 {
+		out.Wants = make([]fetchsession.Partition, 0, n)
+	}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := range t.Partitions {
+			in := &t.Partitions[j]
+			p := fetchsession.Partition{
+				Topic: t.Topic, ID: t.TopicID, Index: in.Partition, Offset: in.FetchOffset, MaxBytes: in.PartitionMaxBytes,
+				LeaderEpoch: in.CurrentLeaderEpoch, LastFetchedEpoch: in.LastFetchedEpoch,
+			}
+			if version < 9 {
+				p.LeaderEpoch = -1
+			}
+			if version < 12 {
+				p.LastFetchedEpoch = -1
+			}
+			out.Wants = append(out.Wants, p)
+		}
+	}
+	for i := range req.ForgottenTopics {
+		t := &req.ForgottenTopics[i]
+		for _, index := range t.Partitions {
+			out.Forget = append(out.Forget, fetchsession.Partition{Topic: t.Topic, ID: t.TopicID, Index: index})
+		}
+	}
+	return out
+}
+
+// topicName is the name of the topic that has this id now, empty if none has.
+func (s *Server) topicName(id [16]byte) string {
+	if t := s.cluster.Image().TopicByID(id); t != nil {
+		return t.Name
+	}
+	return ""
+}
+
+// answerFetch closes the books: what the session knows to be quiet is left out, and what a quota withholds counts as untold.
+func (s *Server) answerFetch(r *Request, f *fetching, now time.Time) (err *kerr.Error) {
+	parts := f.session.Partitions
+	for i := range parts {
+		p, out := &parts[i], &f.found[i]
+		p.Bytes, p.Code, p.Diverges = out.RecordBytes, out.ErrorCode, out.DivergingEpoch >= 0
+		p.HighWatermark, p.LogStart = out.HighWatermark, out.LogStartOffset
+	}
+	if s.throttleFetch(r, f) {
+		f.resp.Done()
+		f.found = nil
+		f.resp.SessionID, err = f.session.Withhold()
+		return err
+	}
+	if f.resp.SessionID, err = f.session.End(now); err != nil {
+		return err
+	}
+	f.found = f.layOut(f.found[:0])
+	return nil
+}
+
+// layOut puts what is answered together, by topic: first the partitions that were read, then those that are not there.
+// It appends them to out, which may be what was found itself.
+func (f *fetching) layOut(out []wire.FetchPartition) []wire.FetchPartition {
+	f.resp.Topics = nil
+	parts, passes := f.session.Partitions, 1
+	if slices.ContainsFunc(f.targets, fetchTarget.missing) {
+		out, passes = make([]wire.FetchPartition, 0, len(parts)), 2
+	}
+	for pass := range passes {
+		for i := range parts {
+			p := &parts[i]
+			if p.Quiet || passes == 2 && f.targets[i].missing() != (pass == 1) {
+				continue
+			}
+			out = append(out, f.found[i])
+			n := len(f.resp.Topics)
+			if n == 0 || f.resp.Topics[n-1].ID != p.ID || f.resp.Topics[n-1].Name != p.Topic {
+				f.resp.Topics = append(f.resp.Topics, wire.FetchTopic{Name: p.Topic, ID: p.ID, Partitions: out[len(out)-1:]})
+				continue
+			}
+			of := &f.resp.Topics[n-1].Partitions
+			*of = (*of)[:len(*of)+1]
+		}
+	}
+	return out
 }
 
 // fetchLimit is how many bytes one answer may have.
@@ -107,91 +235,78 @@ func (s *Server) maxWait(ms int32) time.Duration {
 	return time.Duration(wait) * time.Millisecond
 }
 
-// fetchTargets finds the partitions asked for and makes room for them in resp.
-func (s *Server) fetchTargets(r *Request, req *kmsg.FetchRequest, resp *wire.FetchResponse) []fetchTarget {
-	n := 0
-	for i := range req.Topics {
-		n += len(req.Topics[i].Partitions)
-	}
-	targets := make([]fetchTarget, 0, n)
-	parts := make([]wire.FetchPartition, n)
-	resp.Topics = make([]wire.FetchTopic, len(req.Topics))
-	image := s.cluster.Image()
-	for i := range req.Topics {
-		t := &req.Topics[i]
-		name, known := t.Topic, true
-		if r.Version >= 13 {
-			if topic := image.TopicByID(t.TopicID); topic != nil {
-				name = topic.Name
-			} else {
-				known = false
-			}
+// fetchTargets finds the partitions. It reports false when there is none to wait for.
+func (s *Server) fetchTargets(f *fetching) (waits bool) {
+	parts := f.session.Partitions
+	f.targets = make([]fetchTarget, len(parts))
+	f.found = make([]wire.FetchPartition, len(parts))
+	for i := range parts {
+		in, t := &parts[i], &f.targets[i]
+		f.found[i].Partition = in.Index
+		if in.Topic == "" {
+			t.code = kerr.UnknownTopicID.Code
+			continue
 		}
-		out := &resp.Topics[i]
-		out.Name, out.ID = t.Topic, t.TopicID
-		out.Partitions, parts = parts[:len(t.Partitions):len(t.Partitions)], parts[len(t.Partitions):]
-		for j := range t.Partitions {
-			in := &t.Partitions[j]
-			out.Partitions[j] = wire.NewFetchPartition(in.Partition)
-			target := fetchTarget{
-				topic: i, at: j, offset: record.Offset(in.FetchOffset), maxBytes: int(in.PartitionMaxBytes),
-				leaderEpoch: in.CurrentLeaderEpoch, lastFetchedEpoch: in.LastFetchedEpoch,
-			}
-			if r.Version < 9 {
-				target.leaderEpoch = -1
-			}
-			if r.Version < 12 {
-				target.lastFetchedEpoch = -1
-			}
-			if known {
-				p, err := s.replicas.Get(name, in.Partition)
-				target.partition, target.code = p, s.codeOf(err, "fetch", name, in.Partition)
-				if p != nil && r.Version >= 13 && p.ID != t.TopicID {
-					target.partition, target.code = nil, kerr.UnknownTopicID.Code
-				}
-			} else {
-				target.code = kerr.UnknownTopicID.Code
-			}
-			targets = append(targets, target)
+		p, err := s.replicas.Get(in.Topic, in.Index)
+		if err != nil {
+			t.code = s.codeOf(err, "fetch", in.Topic, in.Index)
+			continue
+		}
+		t.partition, waits = p, true
+		if in.ID != [16]byte{} && p.ID != in.ID {
+			t.partition, t.code = nil, kerr.InconsistentTopicID.Code
 		}
 	}
-	return targets
+	return waits
 }
 
-// readAll reads every target once, in the order of the request, within limit.
-// now says that the answer is not to be delayed: a partition has an error or has
-// parted ways with the client.
-func (s *Server) readAll(resp *wire.FetchResponse, targets []fetchTarget, limit int, committed bool) (size int, now bool) {
-	for i := range targets {
-		t := &targets[i]
-		out := &resp.Topics[t.topic].Partitions[t.at]
-		*out = wire.NewFetchPartition(out.Partition)
+// readAll reads every target once, in order, within the limit. now says that the answer is not to be
+// delayed: a partition cannot be read as asked, or has parted ways with the client. One that is not there does
+// not hurry the others.
+func (s *Server) readAll(f *fetching) (size int, now bool) {
+	left := f.limit
+	for i := range f.targets {
+		t, in, out := &f.targets[i], &f.session.Partitions[i], &f.found[i]
+		*out = wire.NewFetchPartition(in.Index)
 		if t.partition == nil {
-			out.ErrorCode, out.Aborted, now = t.code, []wire.AbortedTxn{}, true
+			out.ErrorCode = t.code
+			if t.missing() {
+				out.Aborted = []wire.AbortedTxn{} // as Kafka, where nothing was read
+			} else {
+				now = true
+			}
 			continue
 		}
 		t.mark = t.partition.Mark()
-		now = s.readOne(resp, t, out, min(t.maxBytes, limit-size), size == 0, committed) || now
+		now = s.readOne(f, t.partition, in, out, min(int(in.MaxBytes), left), size == 0) || now
 		size += out.RecordBytes
+		left = max(left-out.RecordBytes, 0)
 	}
 	return size, now
 }
 
-func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.FetchPartition, maxBytes int, minOne, committed bool) (now bool) {
-	p := t.partition
-	if err := p.CheckEpoch(t.leaderEpoch); err != nil {
+func (s *Server) readOne(f *fetching, p *replica.Partition, in *fetchsession.Partition, out *wire.FetchPartition, maxBytes int, minOne bool) (now bool) {
+	if err := p.CheckEpoch(in.LeaderEpoch); err != nil {
 		out.ErrorCode = s.codeOf(err, "fetch", p.Name.Topic, p.Name.Index)
 		return true
 	}
-	if t.lastFetchedEpoch >= 0 {
+	if f.follower {
+		// No other broker has a copy. Whoever knows the epoch is told that this was news to us (Partition.followerReplicaOrThrow).
+		out.ErrorCode = kerr.NotLeaderForPartition.Code
+		if in.LeaderEpoch >= 0 {
+			out.ErrorCode = kerr.UnknownLeaderEpoch.Code
+		}
+		return true
+	}
+	if in.LastFetchedEpoch >= 0 {
 		// What the client read last was written under that epoch; if the epoch ended
 		// before its offset here, the two logs differ from there on.
-		epoch, end := p.Log().EpochEnd(record.Epoch(t.lastFetchedEpoch))
+		epoch, end := p.Log().EpochEnd(record.Epoch(in.LastFetchedEpoch))
 		if end < 0 {
 			out.ErrorCode = kerr.OffsetOutOfRange.Code
 			return true
 		}
-		if int32(epoch) < t.lastFetchedEpoch || end < t.offset {
+		if int32(epoch) < in.LastFetchedEpoch || int64(end) < in.Offset {
 			out.HighWatermark = int64(p.HighWatermark())
 			out.LastStableOffset = int64(p.LastStableOffset())
 			out.LogStartOffset = int64(p.StartOffset())
@@ -199,9 +314,13 @@ func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.Fet
 			return true
 		}
 	}
-	span, at, err := p.Read(t.offset, max(maxBytes, 0), minOne, committed)
-	if err == nil && committed {
-		out.Aborted, err = abortedIn(p, span, t.offset)
+	if maxBytes < 0 {
+		out.ErrorCode = kerr.UnknownServerError.Code // as Kafka, which has no other for it
+		return true
+	}
+	span, at, err := p.Read(record.Offset(in.Offset), maxBytes, minOne, f.committed)
+	if err == nil && f.committed {
+		out.Aborted, err = abortedIn(p, span, record.Offset(in.Offset))
 	}
 	if err != nil {
 		span.Release()
@@ -219,7 +338,7 @@ func (s *Server) readOne(resp *wire.FetchResponse, t *fetchTarget, out *wire.Fet
 	out.RecordBytes = span.Len()
 	held := new(storage.Span)
 	*held = span
-	resp.Release = append(resp.Release, held.Release)
+	f.resp.Release = append(f.resp.Release, held.Release)
 	return false
 }
 
@@ -239,24 +358,26 @@ func abortedIn(p *replica.Partition, span storage.Span, from record.Offset) ([]w
 // awaitBytes waits until missing bytes came into the targets together, wait is
 // over, a partition is lost, or the connection ends. For committed records it returns as
 // soon as more are decided. It reports false when there is nothing more to wait for.
-func (s *Server) awaitBytes(r *Request, targets []fetchTarget, missing int64, committed bool, wait time.Duration) bool {
+func (s *Server) awaitBytes(r *Request, f *fetching, missing int64, wait time.Duration) bool {
 	if wait <= 0 {
 		return false
 	}
 	w := replica.NewWaiter(missing)
-	if committed {
+	if f.committed {
 		w = replica.NewCommittedWaiter()
 	}
-	for i := range targets {
-		targets[i].partition.Watch(w, targets[i].mark)
-		defer targets[i].partition.Unwatch(w)
+	for i := range f.targets {
+		if p := f.targets[i].partition; p != nil {
+			p.Watch(w, f.targets[i].mark)
+			defer p.Unwatch(w)
+		}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-w.C:
-		for i := range targets {
-			if targets[i].partition.Gone() {
+		for i := range f.targets {
+			if p := f.targets[i].partition; p != nil && p.Gone() {
 				return false
 			}
 		}

@@ -351,7 +351,7 @@ func TestFetch_SessionsAndEpochs(t *testing.T) {
 	}
 	for _, epoch := range []int32{0, -1} {
 		req.SessionEpoch = epoch
-		if r := ask[*kmsg.FetchResponse](c, req, 12); r.ErrorCode != 0 || r.SessionID != 0 || len(r.Topics[0].Partitions[0].RecordBatches) == 0 {
+		if r := ask[*kmsg.FetchResponse](c, req, 12); r.ErrorCode != 0 || (r.SessionID != 0) != (epoch == 0) || len(r.Topics[0].Partitions[0].RecordBatches) == 0 {
 			t.Fatalf("%+v", r)
 		}
 	}

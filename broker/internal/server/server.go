@@ -23,6 +23,7 @@ import (
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/fault"
+	"millrace/broker/internal/fetchsession"
 	"millrace/broker/internal/quota"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/shares"
@@ -85,7 +86,9 @@ type Server struct {
 	faults      *fault.Set
 	quotas      *quota.Manager
 	heldBack    atomic.Int64 // connections that wait to be closed: throttleConnect
-	fetched     atomic.Int64 // bytes of records on their way to consumers
+	// fetchSessions are what clients fetch, between their requests.
+	fetchSessions *fetchsession.Cache
+	fetched       atomic.Int64 // bytes of records on their way to consumers
 
 	// draining ends when Shutdown begins: long polls answer with what they have.
 	// closing ends when requests in hand are not waited for any more.
@@ -111,7 +114,8 @@ func New(o Options) *Server {
 		shares: o.Shares, shareStates: o.ShareStates, clusterID: o.ClusterID, nodeID: o.NodeID,
 		log: o.Log, metrics: o.Metrics,
 		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
-		conns: map[*conn]struct{}{}, perIP: map[string]int{},
+		fetchSessions: fetchsession.New(int(o.Cluster.Image().Config.FetchSessionSlots)),
+		conns:         map[*conn]struct{}{}, perIP: map[string]int{},
 	}
 	s.quotas = quotaManager(o.Cluster.Image().Config)
 	s.draining, s.drain = context.WithCancel(context.Background())

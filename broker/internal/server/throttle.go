@@ -86,15 +86,18 @@ func (s *Server) fetchWithin(r *Request, req *kmsg.FetchRequest, limit int) int 
 
 // throttleFetch counts what a fetch found. One that has to wait is answered without any of it, and
 // what it would have taken is not counted: the client asks for the same again (KIP-219).
-func (s *Server) throttleFetch(r *Request, resp *wire.FetchResponse) {
+func (s *Server) throttleFetch(r *Request, f *fetching) (withheld bool) {
 	l := s.cluster.Image().Limits()
 	if l == nil {
-		return
+		return false
 	}
 	s.chargeTime(l, r)
 	if l.Has(quota.ConsumerBytes) {
 		now, size := time.Now(), 0
-		_, parts := resp.Frame(make([]byte, 0, 128), nil)
+		f.session.Look()
+		f.layOut(make([]wire.FetchPartition, 0, len(f.found)))
+		_, parts := f.resp.Frame(make([]byte, 0, 128), nil)
+		f.resp.Topics = nil
 		for _, part := range parts {
 			size += len(part)
 		}
@@ -103,10 +106,7 @@ func (s *Server) throttleFetch(r *Request, resp *wire.FetchResponse) {
 			s.quotas.Return(l, quota.ConsumerBytes, r.user(), r.ClientID, float64(size), now)
 		}
 	}
-	if r.wait > 0 {
-		resp.Done()
-		resp.Topics = nil
-	}
+	return r.wait > 0
 }
 
 // throttled is why a change of topics is refused.
