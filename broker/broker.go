@@ -162,6 +162,7 @@ func (b *Broker) openData(ctx context.Context) error {
 		CheckpointInterval: time.Duration(s.LogFlushOffsetCheckpointMs) * time.Millisecond,
 		RetentionInterval:  time.Duration(s.LogRetentionCheckMs) * time.Millisecond,
 		ProducerExpiry:     time.Duration(s.ProducerIDExpirationMs) * time.Millisecond,
+		Cleaner:            cleanerOptions(s),
 		Event:              b.storageEvent,
 	})
 	if err != nil {
@@ -179,6 +180,7 @@ func (b *Broker) openData(ctx context.Context) error {
 		return err
 	}
 	b.cluster.Subscribe(b.replicas.Apply)
+	b.cluster.Subscribe(b.followCleaner)
 	groups, err := coordinatorConfig(s)
 	if err != nil {
 		return err
@@ -200,6 +202,25 @@ func (b *Broker) adopted(a cluster.Adopted) {
 	for what, n := range a.LeftOut {
 		b.log.Warn("not taken over from Apache Kafka's metadata", "what", what, "records", n)
 	}
+}
+
+// followCleaner takes over what was set at run time.
+func (b *Broker) followCleaner(_, now *cluster.Image) { b.dir.SetCleaner(cleanerOptions(now.Config)) }
+
+// cleanerOptions are log.cleaner.*.
+func cleanerOptions(s *config.Broker) storage.CleanerOptions {
+	o := storage.CleanerOptions{
+		Threads:        int(s.LogCleanerThreads),
+		DedupeBytes:    s.LogCleanerDedupeBufferSize,
+		LoadFactor:     s.LogCleanerLoadFactor,
+		IOBytes:        int(s.LogCleanerIOBufferSize),
+		BytesPerSecond: s.LogCleanerIOMaxBytesPerSecond,
+		Backoff:        max(time.Duration(s.LogCleanerBackoffMs)*time.Millisecond, time.Millisecond),
+	}
+	if !s.LogCleanerEnable {
+		o.Backoff = -1
+	}
+	return o
 }
 
 // storageEvent logs what storage tells of, and has Run look when it is an error.

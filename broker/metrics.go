@@ -23,6 +23,7 @@ func (b *Broker) registerMetrics() {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		logCollector{b.replicas},
+		cleanerCollector{b.dir.CleanerStats},
 		txnCollector{b.txns},
 		groupCollector{groups: b.groups, replicas: b.replicas, now: time.Now, series: groupSeries, bytes: groupAgeBytes},
 	)

@@ -34,7 +34,16 @@ type Broker struct {
 	FetchSessionSlots          int32 // max.incremental.fetch.session.cache.slots
 	LogRetentionCheckMs        int64
 	LogFlushOffsetCheckpointMs int32
-	ProducerIDExpirationMs     int32
+
+	LogCleanerEnable              bool
+	LogCleanerThreads             int32
+	LogCleanerBackoffMs           int64
+	LogCleanerDedupeBufferSize    int64
+	LogCleanerIOBufferSize        int32
+	LogCleanerLoadFactor          float64 // 0 to 1
+	LogCleanerIOMaxBytesPerSecond float64
+
+	ProducerIDExpirationMs int32
 
 	QuotaWindowNum                   int32 // of each rate, the running one among them
 	QuotaWindowSizeSeconds           int32

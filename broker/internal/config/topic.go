@@ -13,6 +13,7 @@ type Topic struct {
 
 	SegmentBytes       int32
 	SegmentMs          int64
+	SegmentJitterMs    int64 // up to how much earlier, at random
 	SegmentIndexBytes  int32
 	IndexIntervalBytes int32
 
@@ -23,8 +24,11 @@ type Topic struct {
 	MessageTimestampBeforeMaxMs int64
 	MessageTimestampAfterMaxMs  int64
 
-	MinCompactionLagMs int64
-	MaxCompactionLagMs int64
+	MinCompactionLagMs     int64
+	MaxCompactionLagMs     int64
+	MinCleanableDirtyRatio float64
+	DeleteRetentionMs      int64 // of tombstones
+	FileDeleteDelayMs      int64
 
 	internalSegmentBytes int32
 }

@@ -307,6 +307,7 @@ func LogConfig(c *config.Topic) storage.LogConfig {
 	return storage.LogConfig{
 		SegmentBytes:         int(c.SegmentBytes),
 		SegmentMs:            c.SegmentMs,
+		SegmentJitterMs:      c.SegmentJitterMs,
 		SegmentIndexBytes:    int(c.SegmentIndexBytes),
 		IndexIntervalBytes:   int(c.IndexIntervalBytes),
 		RetentionMs:          c.RetentionMs,
@@ -317,6 +318,11 @@ func LogConfig(c *config.Topic) storage.LogConfig {
 		TimestampAfterMaxMs:  c.MessageTimestampAfterMaxMs,
 		Delete:               c.Delete(),
 		Compact:              c.Compact(),
+		MinCleanableRatio:    c.MinCleanableDirtyRatio,
+		MinCompactionLag:     c.MinCompactionLagMs,
+		MaxCompactionLag:     c.MaxCompactionLagMs,
+		DeleteRetentionMs:    c.DeleteRetentionMs,
+		FileDeleteDelayMs:    c.FileDeleteDelayMs,
 		FlushMessages:        c.FlushMessages,
 		FlushMs:              c.FlushMs,
 	}

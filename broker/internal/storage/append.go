@@ -213,10 +213,11 @@ func (l *Log) roll(c *LogConfig) error {
 	if err := l.writeSnapshot(l.end); err != nil {
 		return err
 	}
-	s, err := createSegment(l.dir.fs, l.path, l.end)
+	s, err := createSegment(l.dir.fs, l.path, l.end, "")
 	if err != nil {
 		return err
 	}
+	s.jitter = c.jitter()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.segments = append(l.segments[:len(l.segments):len(l.segments)], s)

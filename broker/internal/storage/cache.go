@@ -176,6 +176,27 @@ func (c *tailCache) dropLog(l *Log) {
 	l.mu.Unlock()
 }
 
+// dropBelow lets go of what is cached of a log from before an offset, which is not what the log has any more. The
+// caller holds the log's append lock.
+func (c *tailCache) dropBelow(l *Log, end record.Offset) {
+	old := func(k *chunk) bool { return k.log == l && k.first < end }
+	c.mu.Lock()
+	c.fifo = slices.DeleteFunc(c.fifo, func(k *chunk) bool {
+		if old(k) {
+			c.used -= int64(len(k.buf))
+		}
+		return old(k)
+	})
+	c.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for n < len(l.tail.chunks) && old(l.tail.chunks[n]) {
+		n++
+	}
+	l.tail.drop(n)
+}
+
 // forget takes victims out of the tails of their logs.
 func forget(victims []*chunk) {
 	for _, k := range victims {

@@ -105,6 +105,11 @@ func (l *Log) close() {
 func (d *Dir) Delete(p Partition) error {
 	d.openMu.Lock()
 	defer d.openMu.Unlock()
+	if l := d.Log(p); l != nil {
+		l.doomed.Store(true)
+		l.cleanMu.Lock()
+		defer l.cleanMu.Unlock()
+	}
 	d.checkpointMu.Lock() // a checkpoint must not find the folder gone
 	defer d.checkpointMu.Unlock()
 	if err := d.usable(); err != nil {
@@ -116,6 +121,7 @@ func (d *Dir) Delete(p Partition) error {
 	delete(d.points, p)
 	delete(d.starts, p)
 	delete(d.watermarks, p)
+	delete(d.cleaned, p)
 	d.mu.Unlock()
 	if l != nil {
 		l.close()

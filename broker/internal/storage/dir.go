@@ -31,6 +31,9 @@ type DirOptions struct {
 	// ProducerExpiry is producer.id.expiration.ms, 0 is a day.
 	ProducerExpiry time.Duration
 
+	// Cleaner is about log compaction.
+	Cleaner CleanerOptions
+
 	Now   func() time.Time // nil is time.Now
 	Event func(Event)      // nil drops events; called from any goroutine, must not call back
 }
@@ -48,6 +51,7 @@ func (o *DirOptions) setDefaults() {
 	if o.ProducerExpiry == 0 {
 		o.ProducerExpiry = 24 * time.Hour
 	}
+	o.Cleaner.setDefaults()
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -81,6 +85,11 @@ type Dir struct {
 	closed bool
 	// From the checkpoints. Of a log that is not open they are kept for the next checkpoint.
 	points, starts, watermarks map[Partition]record.Offset
+	cleaned                    map[Partition]record.Offset // up to where each log was compacted
+
+	doomed []doomedFile
+
+	cleaners cleaners
 
 	stop       chan struct{}
 	background sync.WaitGroup
@@ -110,6 +119,7 @@ func OpenDir(fsys vfs.FS, path string, o DirOptions) (*Dir, error) {
 		return nil, fmt.Errorf("open data folder: %w", err)
 	}
 	d.background.Go(d.keepHouse)
+	d.SetCleaner(o.Cleaner)
 	return d, nil
 }
 
@@ -125,6 +135,9 @@ func (d *Dir) load() (err error) {
 		return err
 	}
 	if d.watermarks, err = d.readOffsets(highWatermarkFile); err != nil {
+		return err
+	}
+	if d.cleaned, err = d.readOffsets(cleanerFile); err != nil {
 		return err
 	}
 	marker := filepath.Join(d.path, cleanShutdownFile)
@@ -312,6 +325,8 @@ func (d *Dir) event(level slog.Level, message string, args ...any) {
 	r.Attrs(func(a slog.Attr) bool { e.Attrs = append(e.Attrs, a); return true })
 	d.options.Event(e)
 }
+
+func (d *Dir) debug(message string, args ...any) { d.event(slog.LevelDebug, message, args...) }
 
 func (d *Dir) warn(message string, args ...any) { d.event(slog.LevelWarn, message, args...) }
 

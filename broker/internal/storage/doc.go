@@ -18,14 +18,14 @@
 // The way through the files: dir.go and log.go hold the state; append.go → segment.go → index.go write, cache.go
 // remembers; syncer.go asks the disk; read.go, lookup.go and span.go answer; open.go, recovery.go
 // and damage.go bring a log back; housekeeping.go, retention.go, snapshots.go and checkpoint.go
-// look after it; close.go and delete.go end it. producers.go, transactions.go and verify.go are about who wrote:
+// look after it; cleaners.go → clean.go → swap.go compact it by the rules of package cleaner; close.go and delete.go end it. producers.go, transactions.go and verify.go are about who wrote:
 // sequences, transactions and what is asked of their coordinators.
 //
 // Transactions (KIP-98): a log knows which are open and which were aborted, so that LastStableOffset and AbortedTxns
 // answer readers of committed records. That is state of the producers: it comes back from the newest synced
 // snapshot and the batches behind it.
 //
-// Lock order: Dir.openMu → Dir.checkpointMu → Log.appendMu → tailCache.mu → Log.mu → those of one segment or
+// Lock order: Dir.openMu → Log.cleanMu → Dir.checkpointMu → Log.appendMu → tailCache.mu → Log.mu → those of one segment or
 // index. Dir.mu, syncer.mu, unstable.mu and Log.syncMu are taken last and for a few instructions.
 //
 // Non-obvious:
@@ -34,6 +34,8 @@
 //     recovery makes them again from the recovery point on, and a checkpoint syncs them before it moves that point.
 //   - A full segment is synced before the next one is begun (with flush.messages=1), so that only the last
 //     segment can be torn.
+//   - Compaction puts a segment in the place of others in one moment. Who reads one of those goes on in its open
+//     files; what the tail cache has of them is dropped.
 //   - Creating a log syncs nothing. Its folder becomes durable with its first records; a log
 //     that a power cut takes before that was empty.
 package storage

@@ -16,6 +16,7 @@ const (
 	recoveryPointFile  = "recovery-point-offset-checkpoint"
 	highWatermarkFile  = "replication-offset-checkpoint"
 	logStartFile       = "log-start-offset-checkpoint"
+	cleanerFile        = "cleaner-offset-checkpoint"
 	epochFile          = "leader-epoch-checkpoint"
 	partitionFile      = "partition.metadata"
 	logSuffix          = ".log"
@@ -25,10 +26,15 @@ const (
 	snapshotSuffix     = ".snapshot"
 	deletedSuffix      = ".deleted"
 	tempSuffix         = ".tmp"
+	cleanedSuffix      = ".cleaned"
+	swapSuffix         = ".swap"
 	deletedFolderTail  = "-delete"
 	maxFolderName      = 255
 	offsetDigitsInName = 20
 )
+
+// segmentSuffixes are the files of one segment; the log itself comes first.
+var segmentSuffixes = []string{logSuffix, offsetIndexSuffix, timeIndexSuffix, txnIndexSuffix}
 
 const createFlags = os.O_RDWR | os.O_CREATE | os.O_TRUNC
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -23,6 +24,7 @@ func (d *Dir) keepHouse() {
 				return
 			}
 			d.flushDue()
+			d.removeDue(now)
 			if every := d.options.CheckpointInterval; every > 0 && now.Sub(checkpoint) >= every {
 				checkpoint = now
 				d.cache.expire(d.now())
@@ -52,9 +54,13 @@ func (d *Dir) flushDue() {
 
 func (d *Dir) retain() {
 	for _, l := range d.Logs() {
-		if _, err := l.Retain(d.now()); err != nil {
-			d.warn("retention failed", "log", l.partition.String(), "error", err)
-		}
+		d.retainLog(l)
+	}
+}
+
+func (d *Dir) retainLog(l *Log) {
+	if _, err := l.Retain(d.now()); err != nil && !errors.Is(err, ErrClosed) {
+		d.warn("retention failed", "log", l.partition.String(), "error", err)
 	}
 }
 

@@ -40,6 +40,7 @@ type index struct {
 	written int        // entries in the file
 	pending []byte     // entries after those; never changed in place, so that searches may hold it
 	dirty   bool       // written since the last sync
+	held    bool       // the name belongs to another file now, see hold
 }
 
 func newIndex(fsys vfs.FS, path string, entrySize int) *index {
@@ -50,6 +51,12 @@ func newIndex(fsys vfs.FS, path string, entrySize int) *index {
 // end is what a crash left and does not count. A missing file is an empty index.
 func (x *index) open(flag int) error {
 	if x.file != nil {
+		return nil
+	}
+	if x.held {
+		if flag&os.O_CREATE != 0 {
+			return fmt.Errorf("%s: %w", x.path, fs.ErrClosed)
+		}
 		return nil
 	}
 	f, err := x.fs.Open(x.path, flag)
@@ -78,6 +85,26 @@ func (x *index) add(entry []byte) {
 	if len(x.pending) >= indexPending*x.entrySize {
 		_ = x.flushLocked()
 	}
+}
+
+// hold opens the file for good, if there is one, before another takes its name: those who search go on with it.
+func (x *index) hold() error {
+	if err := x.flush(); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err := x.open(os.O_RDWR)
+	x.held = err == nil
+	return err
+}
+
+// bytes is the size of the entries.
+func (x *index) bytes() (int64, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err := x.open(os.O_RDWR)
+	return int64(x.written*x.entrySize + len(x.pending)), err
 }
 
 // flush writes the pending entries.

@@ -20,6 +20,12 @@ type Log struct {
 	topicID   TopicID
 	config    atomic.Pointer[LogConfig]
 
+	// cleanMu is held by who takes segments away or puts others in their place; the rest of the time nobody does. A
+	// cleaner holds it for long: retention comes another time, Delete sets doomed and waits.
+	cleanMu     sync.Mutex
+	doomed      atomic.Bool
+	uncleanable atomic.Bool // the cleaner has met damage
+
 	appendMu  sync.Mutex // guards producers, verifying, snapshots, and writing to the last segment
 	producers producers
 	verifying map[int64]*verification // transactions whose first batch is on its way, by producer

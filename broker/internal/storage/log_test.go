@@ -29,7 +29,7 @@ type fixture struct {
 
 func testOptions() DirOptions {
 	return DirOptions{
-		ClusterID: "abcdefghijklmnopqrstuv", CheckpointInterval: -1, RetentionInterval: -1,
+		ClusterID: "abcdefghijklmnopqrstuv", CheckpointInterval: -1, RetentionInterval: -1, Cleaner: CleanerOptions{Backoff: -1},
 		Now: func() time.Time { return epoch0 },
 	}
 }

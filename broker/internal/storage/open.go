@@ -32,10 +32,11 @@ func createLog(d *Dir, p Partition, id TopicID, c LogConfig, start record.Offset
 	if err := writeNew(d.fs, filepath.Join(l.path, epochFile), epochs(nil).encode()); err != nil {
 		return nil, err
 	}
-	s, err := createSegment(d.fs, l.path, start)
+	s, err := createSegment(d.fs, l.path, start, "")
 	if err != nil {
 		return nil, err
 	}
+	s.jitter = c.jitter()
 	l.segments, l.start, l.end = []*segment{s}, start, start
 	l.newNames, l.fresh = true, true
 	l.flushed.Store(int64(start))
@@ -64,7 +65,7 @@ func loadLog(d *Dir, p Partition, c LogConfig) (*Log, error) {
 	start := d.startOf(p)
 	abortedIntact := true
 	for i, f := range files {
-		s := newSegment(d.fs, l.path, f.base)
+		s := newSegment(d.fs, l.path, f.base, "")
 		s.size = f.size
 		s.aborted.written = int(f.aborted / abortedEntrySize)
 		abortedIntact = abortedIntact && f.aborted%abortedEntrySize == 0
@@ -78,13 +79,14 @@ func loadLog(d *Dir, p Partition, c LogConfig) (*Log, error) {
 		}
 	}
 	if len(files) == 0 {
-		s, err := createSegment(d.fs, l.path, start)
+		s, err := createSegment(d.fs, l.path, start, "")
 		if err != nil {
 			return nil, err
 		}
 		l.segments = []*segment{s}
 		l.newNames = true
 	}
+	l.active().jitter = c.jitter()
 	l.start = max(start, l.segments[0].base)
 	trusted, err := l.findEnd()
 	if err != nil {
@@ -124,6 +126,9 @@ type segmentFile struct {
 // list returns the segments in the folder and the snapshots, oldest first. What interrupted work
 // has left behind is removed.
 func (l *Log) list() ([]segmentFile, error) {
+	if err := l.finishSwap(); err != nil {
+		return nil, err
+	}
 	entries, err := l.dir.fs.ReadDir(l.path)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func (l *Log) Read(from record.Offset, maxBytes int, upTo record.Offset, minOne 
 			return span, err
 		}
 		// Compaction may have emptied the rest of a segment: the next one has it.
-		if s, size = l.segmentAfter(s); s == nil {
+		if s, size = l.segmentAfter(s, from); s == nil {
 			return Span{}, nil
 		}
 	}
@@ -60,11 +60,15 @@ func (l *Log) segmentAt(o record.Offset) (*segment, int64) {
 	return s.acquire(), s.size
 }
 
-// segmentAfter returns the segment after s, with a reference; nil if s is the last.
-func (l *Log) segmentAfter(s *segment) (*segment, int64) {
+// segmentAfter returns the segment after s, with a reference; nil if s is the last. When another has taken the
+// place of s meanwhile, it may hold more than s did: then it is the one that holds from.
+func (l *Log) segmentAfter(s *segment, from record.Offset) (*segment, int64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > s.base })
+	if i == 0 || l.segments[i-1] != s {
+		return l.segmentAt(from)
+	}
 	if i == len(l.segments) {
 		return nil, 0
 	}

@@ -160,7 +160,7 @@ func (l *Log) recover(point record.Offset) error {
 	l.epochs = l.epochs.cutEnd(point)
 	for i := first; i < len(l.segments); i++ {
 		s := l.segments[i]
-		if i > first && s.base != l.end && !c.Compact {
+		if i > first && s.base != l.end && !l.sparse() {
 			if err := l.damaged(i-1, l.segments[i-1].size, fmt.Errorf("log ends at offset %d, the next segment begins at %d", l.end, s.base), c); err != nil {
 				return err
 			}
@@ -196,6 +196,14 @@ func (l *Log) recover(point record.Offset) error {
 	return nil
 }
 
+// sparse tells whether there may be gaps between the offsets, because the log is compacted, or was.
+func (l *Log) sparse() bool {
+	l.dir.mu.Lock()
+	defer l.dir.mu.Unlock()
+	_, cleaned := l.dir.cleaned[l.partition]
+	return cleaned || l.config.Load().Compact
+}
+
 // recoverSegment reads one segment and sets the end of the log behind it. stop tells that it was cut.
 func (l *Log) recoverSegment(i int, point record.Offset, c *LogConfig) (stop bool, err error) {
 	s := l.segments[i]
@@ -203,7 +211,7 @@ func (l *Log) recoverSegment(i int, point record.Offset, c *LogConfig) (stop boo
 	if err != nil {
 		return false, err
 	}
-	w := walker{s: s, interval: c.IndexIntervalBytes, next: s.base, resumed: position > 0, sparse: c.Compact, epoch: l.assignEpoch}
+	w := walker{s: s, interval: c.IndexIntervalBytes, next: s.base, resumed: position > 0, sparse: l.sparse(), epoch: l.assignEpoch}
 	good := position
 	err = s.scan(position, s.size, func(b record.Batch, at int64) error {
 		if err := w.step(b, at); err != nil {
@@ -248,7 +256,7 @@ func (l *Log) damaged(i int, position int64, why error, c *LogConfig) error {
 	cut := s.size - position
 	for _, gone := range slices.Backward(later) {
 		cut += gone.size
-		if err := gone.remove(); err != nil {
+		if err := gone.remove(l.dir.fs.Remove); err != nil {
 			return err
 		}
 		gone.release()
@@ -274,12 +282,12 @@ func (l *Log) damaged(i int, position int64, why error, c *LogConfig) error {
 // restart begins the log anew at an offset: what it had is all below its start.
 func (l *Log) restart(at record.Offset) error {
 	for _, s := range slices.Backward(l.segments) {
-		if err := s.remove(); err != nil {
+		if err := s.remove(l.dir.fs.Remove); err != nil {
 			return err
 		}
 		s.release()
 	}
-	s, err := createSegment(l.dir.fs, l.path, at)
+	s, err := createSegment(l.dir.fs, l.path, at, "")
 	if err != nil {
 		return err
 	}

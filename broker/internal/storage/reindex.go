@@ -20,7 +20,7 @@ func (s *segment) reindex(offset record.Offset, size int64) (offsetEntry, error)
 func (s *segment) rebuild(size int64) error {
 	s.repair.Lock()
 	defer s.repair.Unlock()
-	fresh := newSegment(s.fs, s.dir, s.base)
+	fresh := newSegment(s.fs, s.dir, s.base, "")
 	fresh.offsets, fresh.times = s.offsets, s.times
 	if err := s.offsets.truncate(0); err != nil {
 		return err

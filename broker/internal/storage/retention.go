@@ -14,10 +14,17 @@ func (l *Log) Retain(now time.Time) (int, error) {
 	if err := l.usable(); err != nil {
 		return 0, err
 	}
+	free := l.cleanMu.TryLock() // else the log is being cleaned, and the cleaner calls Retain when it is done
+	if free {
+		defer l.cleanMu.Unlock()
+	}
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
 	l.producers.expire(now, l.dir.options.ProducerExpiry)
 	l.expireVerify(now, l.dir.options.ProducerExpiry)
+	if !free {
+		return 0, nil
+	}
 	c := l.config.Load()
 	n := 0
 	if c.Delete {
@@ -36,13 +43,17 @@ func (l *Log) expired(now time.Time, c *LogConfig) (int, error) {
 	if c.RetentionBytes >= 0 {
 		over = l.Size() - c.RetentionBytes
 	}
+	n := 0
 	for i, s := range l.segments { // changes under appendMu only
 		end, last := l.end, i == len(l.segments)-1
 		if !last {
 			end = l.segments[i+1].base
 		}
-		if s.size == 0 || end > synced {
-			return i, nil
+		switch {
+		case end > synced, s.size == 0 && last:
+			return n, nil
+		case s.size == 0: // compaction has emptied it: it goes with what follows
+			continue
 		}
 		largest := s.largest
 		if !last {
@@ -52,13 +63,14 @@ func (l *Log) expired(now time.Time, c *LogConfig) (int, error) {
 			}
 		}
 		old := c.RetentionMs >= 0 && largest.timestamp >= 0 && now.UnixMilli()-largest.timestamp > c.RetentionMs
-		big := over >= s.size && !last
+		big := over >= s.size
 		if !old && !big {
-			return i, nil
+			return n, nil
 		}
 		over -= s.size
+		n = i + 1
 	}
-	return len(l.segments), nil
+	return n, nil
 }
 
 // belowStart counts the segments that end at or before the log start offset.
@@ -98,7 +110,7 @@ func (l *Log) removeFirst(n int, c *LogConfig) (int, error) {
 	var size int64
 	for i, s := range gone { // oldest first: whatever a crash leaves is one run up to the end
 		size += s.size
-		err := s.remove()
+		err := s.remove(func(path string) error { l.dir.removeLater(path, c); return nil })
 		s.release()
 		if err != nil {
 			return i, l.dir.fail(fmt.Errorf("remove segment %d of %s: %w", s.base, l.path, err))
@@ -121,6 +133,10 @@ func (l *Log) DeleteBefore(o record.Offset) (record.Offset, error) {
 	if err := l.dir.saveLogStarts(); err != nil {
 		return start, err
 	}
+	if !l.cleanMu.TryLock() { // it is being cleaned: the next Retain removes them
+		return start, nil
+	}
+	defer l.cleanMu.Unlock()
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
 	_, err = l.removeFirst(l.belowStart(), l.config.Load())

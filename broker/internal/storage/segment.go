@@ -22,6 +22,7 @@ type segment struct {
 	fs   vfs.FS
 	dir  string
 	base record.Offset
+	tail string // what the names of the files end with while the segment is being cleaned into
 
 	offsets *index
 	times   *index
@@ -33,6 +34,7 @@ type segment struct {
 	firstTime  int64       // timestamp of the first batch, from which segment.ms counts; -1 if none
 	sinceIndex int         // bytes since the last index entry
 	lastTime   int64       // timestamp of the last .timeindex entry
+	jitter     int64       // by how many milliseconds segment.ms is shorter for this one
 
 	sealed atomic.Bool  // full: nothing will be appended
 	refs   atomic.Int32 // the log's own and one for each reader at work
@@ -40,6 +42,7 @@ type segment struct {
 	file   vfs.File     // nil until needed
 	repair sync.Mutex   // one rebuild of the indexes at a time
 	summed sync.Once    // loads largest of a segment that was full when it was opened
+	timed  sync.Once    // loads firstTime of such a segment
 }
 
 type timestampAt struct {
@@ -47,9 +50,9 @@ type timestampAt struct {
 	offset    record.Offset
 }
 
-func newSegment(fsys vfs.FS, dir string, base record.Offset) *segment {
+func newSegment(fsys vfs.FS, dir string, base record.Offset, tail string) *segment {
 	s := &segment{
-		fs: fsys, dir: dir, base: base,
+		fs: fsys, dir: dir, base: base, tail: tail,
 		largest: timestampAt{record.NoTimestamp, base}, firstTime: record.NoTimestamp, lastTime: record.NoTimestamp,
 	}
 	s.offsets = newIndex(fsys, s.path(offsetIndexSuffix), offsetEntrySize)
@@ -60,8 +63,8 @@ func newSegment(fsys vfs.FS, dir string, base record.Offset) *segment {
 }
 
 // createSegment makes the files of an empty segment. They are durable after a sync of the folder.
-func createSegment(fsys vfs.FS, dir string, base record.Offset) (*segment, error) {
-	s := newSegment(fsys, dir, base)
+func createSegment(fsys vfs.FS, dir string, base record.Offset, tail string) (*segment, error) {
+	s := newSegment(fsys, dir, base, tail)
 	f, err := fsys.Open(s.path(logSuffix), createFlags)
 	if err != nil {
 		return nil, err
@@ -75,7 +78,7 @@ func createSegment(fsys vfs.FS, dir string, base record.Offset) (*segment, error
 }
 
 func (s *segment) path(suffix string) string {
-	return filepath.Join(s.dir, offsetName(int64(s.base), suffix))
+	return filepath.Join(s.dir, offsetName(int64(s.base), suffix)+s.tail)
 }
 
 // open returns the .log file.
@@ -194,7 +197,7 @@ func (s *segment) full(c *LogConfig, size int, last record.Offset, timestamp int
 		s.size+int64(size) > math.MaxInt32 ||
 		int64(last-s.base) > math.MaxInt32 ||
 		entries > c.SegmentIndexBytes-timeEntrySize ||
-		(s.firstTime >= 0 && timestamp >= 0 && timestamp-s.firstTime > c.SegmentMs)
+		(s.firstTime >= 0 && timestamp >= 0 && timestamp-s.firstTime > c.rollMs()-s.jitter)
 }
 
 // indexEntries counts without touching the disk once the index has been written to.
@@ -240,18 +243,18 @@ func (s *segment) largestTimestamp(size int64) (timestampAt, error) {
 }
 
 // remove takes the segment out of the folder: renamed first, so that a crash in between leaves
-// nothing that looks like a segment with files missing.
-func (s *segment) remove() error {
-	for _, suffix := range []string{logSuffix, offsetIndexSuffix, timeIndexSuffix, txnIndexSuffix} {
+// nothing that looks like a segment with files missing. What becomes of the renamed files is said by then.
+func (s *segment) remove(then func(path string) error) error {
+	for _, suffix := range segmentSuffixes {
 		path := s.path(suffix)
 		err := s.fs.Rename(path, path+deletedSuffix)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = then(path + deletedSuffix)
 		}
-		if err := s.fs.Remove(path + deletedSuffix); err != nil {
+		if err != nil {
 			return err
 		}
 	}
