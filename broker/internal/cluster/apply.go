@@ -74,6 +74,8 @@ func (e *editor) apply(offset int64, c Command) error {
 			return fmt.Errorf("producer ids go back from %d to %d", e.nextPID, c.ProducerIDs.Next)
 		}
 		e.nextPID = c.ProducerIDs.Next
+	case c.SetFeatures != nil:
+		return e.setFeatures(c.SetFeatures)
 	case c.SetQuotas != nil:
 		return e.setQuotas(c.SetQuotas)
 	case c.Snapshot != nil:

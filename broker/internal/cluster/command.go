@@ -26,6 +26,7 @@ type Command struct {
 	SetConfigs       *SetConfigs       `json:"set_configs,omitempty"`
 	ProducerIDs      *ProducerIDs      `json:"producer_ids,omitempty"`
 	SetQuotas        *SetQuotas        `json:"set_quotas,omitempty"`
+	SetFeatures      *SetFeatures      `json:"set_features,omitempty"`
 	Snapshot         *Snapshot         `json:"snapshot,omitempty"`
 }
 
@@ -116,7 +117,7 @@ func DecodeCommand(value []byte) (Command, error) {
 	for _, there := range []bool{
 		c.RegisterBroker != nil, c.CreateTopic != nil, c.DeleteTopic != nil, c.CreatePartitions != nil,
 		c.SetConfigs != nil, c.ProducerIDs != nil, c.Snapshot != nil,
-		c.SetQuotas != nil,
+		c.SetQuotas != nil, c.SetFeatures != nil,
 	} {
 		if there {
 			set++

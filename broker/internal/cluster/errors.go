@@ -15,6 +15,7 @@ var (
 	ErrInvalidRequest           = errors.New("invalid request")
 	ErrPolicyViolation          = errors.New("policy violation")
 	ErrTopicDeletionDisabled    = errors.New("topic deletion is disabled")
+	ErrInvalidUpdateVersion     = errors.New("invalid level of a feature")
 	ErrThrottled                = errors.New("throttling quota exceeded")
 	// ErrUnavailable is returned once a commit failed: what is on disk is not known
 	// any more, so that nothing may be added. Only a restart helps.

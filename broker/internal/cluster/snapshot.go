@@ -21,6 +21,9 @@ func (i *Image) snapshot() []Command {
 		commands = append(commands, setCommand(GroupResource, name, i.groupSet[name]))
 	}
 	commands = append(commands, i.quotaCommands()...)
+	if len(i.features) > 0 {
+		commands = append(commands, Command{SetFeatures: &SetFeatures{Levels: i.features}})
+	}
 	for _, t := range i.sorted {
 		commands = append(commands, Command{CreateTopic: &CreateTopic{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Set: t.Set}})
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/cluster"
 )
 
 // ApiVersions (API key 18), versions 0–4.
@@ -16,23 +18,6 @@ import (
 // UNSUPPORTED_VERSION and this key's range, so that the client can ask again. The
 // response header has version 0 always: the client knows nothing of us yet.
 func init() { register(18, 0, 4, (*Server).apiVersions) }
-
-// feature is a cluster feature and the levels that this broker knows.
-type feature struct {
-	name     string
-	min, max int16
-	level    int16 // finalized; 0 is off and is not told
-}
-
-// features are those of Kafka that this broker has. Clients choose ways by them,
-// so that nothing stands here before it works.
-var features = []feature{
-	{name: "metadata.version", min: 7, max: 30, level: 30},
-	{name: "kraft.version", min: 0, max: 1},
-	{name: "group.version", min: 0, max: 1, level: 1},
-	{name: "share.version", min: 0, max: 1, level: 1},
-	{name: "transaction.version", min: 0, max: 2, level: 2},
-}
 
 // softwarePattern is what a client may call itself (KIP-511).
 var softwarePattern = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
@@ -46,20 +31,21 @@ func (s *Server) apiVersions(r *Request, req *kmsg.ApiVersionsRequest) kmsg.Resp
 	for _, a := range Registered() {
 		resp.ApiKeys = append(resp.ApiKeys, apiVersionsKey(a))
 	}
-	for _, f := range features {
+	image := s.cluster.Image()
+	for _, f := range cluster.Features() {
 		// Java clients up to 3.x throw on a minimum of 0 (KIP-1022).
-		if f.min > 0 || r.Version >= 4 {
+		if f.Min > 0 || r.Version >= 4 {
 			sf := kmsg.NewApiVersionsResponseSupportedFeature()
-			sf.Name, sf.MinVersion, sf.MaxVersion = f.name, f.min, f.max
+			sf.Name, sf.MinVersion, sf.MaxVersion = f.Name, f.Min, f.Max
 			resp.SupportedFeatures = append(resp.SupportedFeatures, sf)
 		}
-		if f.level > 0 {
+		if level := image.FeatureLevel(f.Name); level > 0 {
 			ff := kmsg.NewApiVersionsResponseFinalizedFeature()
-			ff.Name, ff.MinVersionLevel, ff.MaxVersionLevel = f.name, f.level, f.level
+			ff.Name, ff.MinVersionLevel, ff.MaxVersionLevel = f.Name, level, level
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, ff)
 		}
 	}
-	resp.FinalizedFeaturesEpoch = s.cluster.Image().Offset
+	resp.FinalizedFeaturesEpoch = image.Offset
 	return resp
 }
 

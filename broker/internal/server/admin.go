@@ -32,6 +32,7 @@ var refusals = []struct {
 	{cluster.ErrInvalidRequest, kerr.InvalidRequest},
 	{cluster.ErrPolicyViolation, kerr.PolicyViolation},
 	{cluster.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
+	{cluster.ErrInvalidUpdateVersion, kerr.InvalidUpdateVersion},
 	{cluster.ErrThrottled, kerr.ThrottlingQuotaExceeded},
 	{cluster.ErrUnavailable, kerr.KafkaStorageError},
 }

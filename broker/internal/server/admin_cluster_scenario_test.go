@@ -184,10 +184,18 @@ func printCluster(out *strings.Builder, resp kmsg.Response) {
 	case *kmsg.UnregisterBrokerResponse:
 		fmt.Fprintf(out, "%s%s\n", codeName(r.ErrorCode), shownMessage(r.ErrorMessage))
 	case *kmsg.ApiVersionsResponse:
+		slices.SortFunc(r.SupportedFeatures, func(a, b kmsg.ApiVersionsResponseSupportedFeature) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(r.FinalizedFeatures, func(a, b kmsg.ApiVersionsResponseFinalizedFeature) int { return cmp.Compare(a.Name, b.Name) })
 		for _, f := range r.SupportedFeatures {
+			if f.Name == "streams.version" {
+				continue // of Kafka only: docs/protocol.md, "What is not served"
+			}
 			fmt.Fprintf(out, "supported %s %d-%d\n", f.Name, f.MinVersion, f.MaxVersion)
 		}
 		for _, f := range r.FinalizedFeatures {
+			if f.Name == "streams.version" {
+				continue
+			}
 			fmt.Fprintf(out, "finalized %s %d-%d\n", f.Name, f.MinVersionLevel, f.MaxVersionLevel)
 		}
 	default:

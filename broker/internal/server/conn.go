@@ -226,7 +226,7 @@ func (c *conn) next(ctx context.Context) error {
 		response = &hangUp{reason: err.Error()}
 	} else if unsupported {
 		response = unsupportedAPIVersions()
-	} else {
+	} else if response = s.withoutFeature(req); response == nil {
 		response = a.handle(s, r, req)
 	}
 	r.handled = time.Since(began)
