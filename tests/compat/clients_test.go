@@ -23,6 +23,11 @@ func clients() []client {
 	}
 }
 
+// allClients has those too that make no difference between null and empty, or share no group with the others.
+func allClients() []client {
+	return append(clients(), client{name: "kafka-go", produce: produceKafkaGo, join: joinKafkaGo})
+}
+
 // The timings of group members. Kafka's brokers refuse session timeouts under six seconds.
 const (
 	sessionTimeout    = 10 * time.Second

@@ -16,7 +16,7 @@ func TestExchange(t *testing.T) {
 			seeds := seeds(t)
 			topic := newTopic(t, seeds, 3, nil)
 			var want []record
-			for _, c := range clients() {
+			for _, c := range allClients() {
 				records := samples(c.name, 40)
 				c.produce(t, seeds, topic, codec, records)
 				want = append(want, records...)
@@ -26,7 +26,7 @@ func TestExchange(t *testing.T) {
 					t.Fatalf("partition %d offset %d (%.20s…): compression %d, want %d", r.Partition, r.Offset, r.Value, got, id)
 				}
 			}
-			for _, c := range clients() {
+			for _, c := range allClients() {
 				t.Run("read by "+c.name, func(t *testing.T) {
 					t.Parallel()
 					m := c.join(t, seeds, uniqueName(t, "group"), topic)
@@ -74,7 +74,7 @@ func TestExchange_NullIsNotEmpty(t *testing.T) {
 // partition, the library decides: sarama hashes otherwise than Kafka's own clients and franz-go.)
 func TestExchange_OneKeyOnePartition(t *testing.T) {
 	t.Parallel()
-	for _, c := range clients() {
+	for _, c := range allClients() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			seeds := seeds(t)
