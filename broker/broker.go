@@ -27,6 +27,7 @@ import (
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/fault"
 	"millrace/broker/internal/group"
+	"millrace/broker/internal/loglevel"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/server"
 	"millrace/broker/internal/shares"
@@ -68,6 +69,7 @@ type Broker struct {
 	cfg      Config
 	settings *config.Broker
 	log      *slog.Logger
+	levels   *loglevel.Set
 	registry *prometheus.Registry
 
 	faults   *fault.Set // nil: none can be set
@@ -103,6 +105,8 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 	if b.log == nil {
 		b.log = slog.Default()
 	}
+	b.levels = loglevel.New(b.log)
+	b.log = b.levels.Logger(loglevel.Root)
 	if b.settings, err = resolve(cfg); err != nil {
 		return nil, err
 	}
@@ -128,7 +132,7 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 		Cluster: b.cluster, Replicas: b.replicas, Groups: b.groups, Shares: b.shares, ShareStates: b.shareStates,
 		Txns: b.txns, Markers: b.markers,
 		ClusterID: b.dir.ClusterID(), NodeID: b.settings.NodeID,
-		Log: b.log, Metrics: server.NewMetrics(b.registry),
+		Log: b.levels.Logger(loglevel.Requests), Levels: b.levels, Metrics: server.NewMetrics(b.registry),
 		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout, Faults: b.faults,
 	})
 	b.registerMetrics()
@@ -176,7 +180,7 @@ func (b *Broker) openData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.replicas, err = replica.NewManager(b.dir, s.NodeID, b.log); err != nil {
+	if b.replicas, err = replica.NewManager(b.dir, s.NodeID, b.levels.Logger(loglevel.Replicas)); err != nil {
 		return err
 	}
 	b.cluster.Subscribe(b.replicas.Apply)
@@ -225,7 +229,7 @@ func cleanerOptions(s *config.Broker) storage.CleanerOptions {
 
 // storageEvent logs what storage tells of, and has Run look when it is an error.
 func (b *Broker) storageEvent(e storage.Event) {
-	b.log.LogAttrs(context.Background(), e.Level, e.Message, e.Attrs...) //nolint:sloglint // storage does not log, its events are constant texts
+	b.levels.Logger(loglevel.Logs).LogAttrs(context.Background(), e.Level, e.Message, e.Attrs...) //nolint:sloglint // storage does not log, its events are constant texts
 	if e.Level >= slog.LevelError {
 		select {
 		case b.offline <- struct{}{}:

@@ -10,6 +10,7 @@ import (
 
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/group"
+	"millrace/broker/internal/loglevel"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/vfs"
 )
@@ -85,7 +86,7 @@ type groupEvents struct {
 
 func (b *Broker) groupEvents() coordinator.Events {
 	e := &groupEvents{
-		log: b.log,
+		log: b.levels.Logger(loglevel.Groups),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_broker_group_events_total", Help: "What happened to consumer groups, by kind."}, []string{"event"}),
 		writes: prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"millrace/broker/internal/config"
+	"millrace/broker/internal/loglevel"
 	"millrace/broker/internal/txn"
 	"millrace/broker/internal/txncoordinator"
 )
@@ -31,7 +32,7 @@ type txnEvents struct {
 
 func (b *Broker) txnEvents() txncoordinator.Events {
 	e := &txnEvents{
-		log: b.log,
+		log: b.levels.Logger(loglevel.Transactions),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_broker_transaction_events_total", Help: "What happened to transactional ids, by kind."}, []string{"event"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -10,11 +10,11 @@ import (
 // The broker's layers, each with what it may import of the broker. Arrows point down; what is below
 // a package's own imports it may import too.
 var brokerLayers = map[string][]string{
-	"broker":                         {"broker/internal/server"},
+	"broker":                         {"broker/internal/server", "broker/internal/loglevel"},
 	"broker/internal/fault":          {},
 	"broker/brokercmd":               {"broker", "broker/internal/config"},
 	"broker/brokertest":              {"broker"},
-	"broker/internal/server":         {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/quota", "broker/internal/wire", "broker/internal/shares", "broker/internal/txncoordinator", "broker/internal/fetchsession"},
+	"broker/internal/server":         {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/quota", "broker/internal/loglevel", "broker/internal/wire", "broker/internal/shares", "broker/internal/txncoordinator", "broker/internal/fetchsession"},
 	"broker/internal/fetchsession":   {},
 	"broker/internal/txncoordinator": {"broker/internal/txn", "broker/internal/statelog"},
 	"broker/internal/txn":            {},
@@ -27,6 +27,7 @@ var brokerLayers = map[string][]string{
 	"broker/internal/cluster":        {"broker/internal/storage", "broker/internal/config", "broker/internal/quota", "broker/internal/kraft"},
 	"broker/internal/kraft":          {"broker/internal/record", "broker/internal/vfs"},
 	"broker/internal/quota":          {},
+	"broker/internal/loglevel":       {},
 	"broker/internal/storage":        {"broker/internal/cleaner", "broker/internal/vfs"},
 	"broker/internal/cleaner":        {"broker/internal/record"},
 	"broker/internal/record":         {},

@@ -101,6 +101,8 @@ func commandsOf(state *kraft.State, node int32) (commands []Command, told Adopte
 		case kraft.GroupResource:
 			commands = append(commands, setCommand(GroupResource, r.Name, set(r)))
 		case kraft.TopicResource: // comes with the topic
+		case kraft.ClientMetricsResource:
+			commands = append(commands, setCommand(ClientMetricsResource, r.Name, set(r)))
 		default:
 			told.LeftOut[fmt.Sprintf("settings of resource type %d", r.Type)]++
 		}

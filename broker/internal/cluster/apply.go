@@ -41,6 +41,7 @@ func edit(i *Image) *editor {
 	e.topics, e.ids = maps.Clone(i.topics), maps.Clone(i.ids)
 	e.brokers = slices.Clone(i.brokers)
 	e.brokerSet, e.groupSet = maps.Clone(i.brokerSet), maps.Clone(i.groupSet)
+	e.metricsSet = maps.Clone(i.metricsSet)
 	e.fillMaps()
 	return e
 }
@@ -54,6 +55,9 @@ func (e *editor) fillMaps() {
 	}
 	if e.groupSet == nil {
 		e.groupSet = map[string]map[string]string{}
+	}
+	if e.metricsSet == nil {
+		e.metricsSet = map[string]map[string]string{}
 	}
 }
 
@@ -256,6 +260,8 @@ func (e *editor) setConfigs(c *SetConfigs) error {
 		e.configs = true
 	case GroupResource:
 		setOrDelete(e.groupSet, c.Name, merged(e.groupSet[c.Name], c.Set))
+	case ClientMetricsResource:
+		setOrDelete(e.metricsSet, c.Name, merged(e.metricsSet[c.Name], c.Set))
 	default:
 		return fmt.Errorf("%w: settings of a %q", ErrBadCommand, c.Resource)
 	}

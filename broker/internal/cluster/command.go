@@ -63,7 +63,7 @@ type CreatePartitions struct {
 // SetConfigs sets and, where the value is null, takes back settings.
 type SetConfigs struct {
 	Resource Resource           `json:"resource"`
-	Name     string             `json:"name"` // topic, group or broker id; empty: all brokers
+	Name     string             `json:"name"` // topic, group, subscription or broker id; empty: all brokers
 	Set      map[string]*string `json:"set"`
 }
 
@@ -84,6 +84,8 @@ const (
 	TopicResource  Resource = "topic"
 	BrokerResource Resource = "broker"
 	GroupResource  Resource = "group"
+	// ClientMetricsResource is a subscription to metrics of clients.
+	ClientMetricsResource Resource = "client_metrics"
 )
 
 // ErrBadCommand is returned for a record of the metadata log that cannot be read.

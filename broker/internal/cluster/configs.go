@@ -123,6 +123,11 @@ func (i *Image) resource(r Resource, name string) (config.Level, map[string]stri
 			return 0, nil, &Error{ErrInvalidRequest, "Default group resources are not allowed."}
 		}
 		return config.GroupLevel, i.groupSet[name], nil
+	case ClientMetricsResource:
+		if name == "" {
+			return 0, nil, &Error{ErrInvalidRequest, "Subscription name can't be empty"}
+		}
+		return config.ClientMetricsLevel, i.metricsSet[name], nil
 	}
 	return 0, nil, &Error{ErrInvalidRequest, fmt.Sprintf("Unknown resource type %q.", r)}
 }
@@ -143,7 +148,7 @@ func (i *Image) operate(level config.Level, old map[string]string, op ConfigOp) 
 	if op.Op == OpSet {
 		return op.Value, nil
 	}
-	if def == nil || def.Type != config.List {
+	if def == nil || def.Type != config.List || level == config.ClientMetricsLevel { // Kafka does not know the types of those
 		verb := "APPEND"
 		if op.Op == OpSubtract {
 			verb = "SUBTRACT"
@@ -211,6 +216,9 @@ func (i *Image) checkConfigs(change ConfigChange, level config.Level, after map[
 		return configError(err)
 	case config.GroupLevel:
 		return configError(i.Config.CheckGroup(after))
+	case config.ClientMetricsLevel:
+		return checkClientMetrics(after)
+	case config.BrokerLevel:
 	}
 	for _, name := range slices.Sorted(maps.Keys(changed)) {
 		d := config.Lookup(config.BrokerLevel, name)

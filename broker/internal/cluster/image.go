@@ -93,8 +93,9 @@ type Image struct {
 	brokers []*Broker
 	// Settings changed at run time: for all brokers under "", for one under its id;
 	// for groups by name.
-	brokerSet map[string]map[string]string
-	groupSet  map[string]map[string]string
+	brokerSet  map[string]map[string]string
+	groupSet   map[string]map[string]string
+	metricsSet map[string]map[string]string // subscriptions to metrics of clients
 	// Limits of clients, by entity and name; limits is made of them.
 	quotas     map[quota.Entity]map[string]float64
 	features   map[string]int16 // levels that were changed, by name

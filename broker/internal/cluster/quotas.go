@@ -73,6 +73,9 @@ func (i *Image) planQuotas(change QuotaChange) (quota.Entity, map[string]*float6
 	if err != nil {
 		return entity, nil, err
 	}
+	if _, err := netip.ParseAddr(entity.IP.Name); entity.IP.Given && !entity.IP.Default && err != nil {
+		return entity, nil, &Error{ErrInvalidRequest, entity.IP.Name + " is not a valid IP or resolvable host."}
+	}
 	now, set := i.quotas[entity], map[string]*float64{}
 	seen := map[string]bool{}
 	for _, op := range change.Ops {
@@ -124,9 +127,6 @@ func entityOf(parts []QuotaPart) (e quota.Entity, err error) {
 	if e.IP.Given {
 		if e.User.Given || e.ClientID.Given {
 			return e, &Error{ErrInvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId"}
-		}
-		if _, err := netip.ParseAddr(e.IP.Name); !e.IP.Default && err != nil {
-			return e, &Error{ErrInvalidRequest, e.IP.Name + " is not a valid IP or resolvable host."}
 		}
 	}
 	return e, nil

@@ -20,6 +20,9 @@ func (i *Image) snapshot() []Command {
 	for _, name := range slices.Sorted(maps.Keys(i.groupSet)) {
 		commands = append(commands, setCommand(GroupResource, name, i.groupSet[name]))
 	}
+	for _, name := range slices.Sorted(maps.Keys(i.metricsSet)) {
+		commands = append(commands, setCommand(ClientMetricsResource, name, i.metricsSet[name]))
+	}
 	commands = append(commands, i.quotaCommands()...)
 	if len(i.features) > 0 {
 		commands = append(commands, Command{SetFeatures: &SetFeatures{Levels: i.features}})

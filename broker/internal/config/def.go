@@ -13,10 +13,11 @@ const (
 	BrokerLevel Level = iota
 	TopicLevel
 	GroupLevel
+	ClientMetricsLevel
 )
 
 // String names the level as Kafka's messages do.
-func (l Level) String() string { return [...]string{"broker", "topic", "group"}[l] }
+func (l Level) String() string { return [...]string{"broker", "topic", "group", "client metrics"}[l] }
 
 // Type is how a setting's value is written. The numbers are those of
 // DescribeConfigs.
@@ -124,12 +125,12 @@ func (d *Def) Allowed() string {
 const withoutEffect = " Accepted and reported, without effect here."
 
 var (
-	defs   [3][]*Def
-	byName [3]map[string]*Def
+	defs   [4][]*Def
+	byName [4]map[string]*Def
 )
 
 func init() {
-	for level, list := range [...][]Def{BrokerLevel: brokerDefs, TopicLevel: topicDefs, GroupLevel: groupDefs} {
+	for level, list := range [...][]Def{BrokerLevel: brokerDefs, TopicLevel: topicDefs, GroupLevel: groupDefs, ClientMetricsLevel: clientMetricsDefs} {
 		byName[level] = make(map[string]*Def, len(list))
 		for i := range list {
 			d := &list[i]

@@ -13,12 +13,13 @@ type Source int8
 
 // The layers.
 const (
-	DynamicTopic   Source = 1
-	DynamicBroker  Source = 2 // set at run time on one broker
-	DynamicDefault Source = 3 // set at run time for all brokers
-	Static         Source = 4
-	Default        Source = 5
-	DynamicGroup   Source = 8
+	DynamicTopic         Source = 1
+	DynamicBroker        Source = 2 // set at run time on one broker
+	DynamicDefault       Source = 3 // set at run time for all brokers
+	Static               Source = 4
+	Default              Source = 5
+	DynamicClientMetrics Source = 7
+	DynamicGroup         Source = 8
 )
 
 // Value is what one layer says, under the name used there.

@@ -45,6 +45,7 @@ unknown name or a bad value is refused with what is allowed. Written by a test f
 		{"Broker", "", BrokerLevel, false},
 		{"Topic", "Each has a broker setting as its default, named in brackets.", TopicLevel, false},
 		{"Group", "Of one consumer group.", GroupLevel, false},
+		{"Client metrics", "Of one subscription to metrics of clients. Kept; nothing takes the metrics.", ClientMetricsLevel, false},
 		{"Without effect", "Kafka's settings for what works otherwise here, or not yet: accepted, reported by DescribeConfigs, and named in the log at the start.", BrokerLevel, true},
 		{"Without effect: topic", "The same, of topics.", TopicLevel, true},
 	} {

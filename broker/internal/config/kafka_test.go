@@ -35,8 +35,8 @@ func TestDefs_AreKafkas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	levels := map[string]Level{"broker": BrokerLevel, "topic": TopicLevel, "group": GroupLevel}
-	seen := map[Level]map[string]bool{BrokerLevel: {}, TopicLevel: {}, GroupLevel: {}}
+	levels := map[string]Level{"broker": BrokerLevel, "topic": TopicLevel, "group": GroupLevel, "client-metrics": ClientMetricsLevel}
+	seen := map[Level]map[string]bool{BrokerLevel: {}, TopicLevel: {}, GroupLevel: {}, ClientMetricsLevel: {}}
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "#") {
 			continue
@@ -75,7 +75,7 @@ func TestDefs_AreKafkas(t *testing.T) {
 // TestDefs_AreWhole checks what every setting must have.
 func TestDefs_AreWhole(t *testing.T) {
 	t.Parallel()
-	for _, level := range []Level{BrokerLevel, TopicLevel, GroupLevel} {
+	for _, level := range []Level{BrokerLevel, TopicLevel, GroupLevel, ClientMetricsLevel} {
 		for _, d := range Defs(level) {
 			if d.Doc == "" || !strings.HasSuffix(d.Doc, ".") {
 				t.Errorf("%s: documentation %q is not a sentence", d.Name, d.Doc)

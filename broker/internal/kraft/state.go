@@ -40,9 +40,10 @@ type ResourceType int8
 
 // The types that have settings of their own.
 const (
-	TopicResource  ResourceType = 2
-	BrokerResource ResourceType = 4
-	GroupResource  ResourceType = 32
+	TopicResource         ResourceType = 2
+	BrokerResource        ResourceType = 4
+	ClientMetricsResource ResourceType = 16
+	GroupResource         ResourceType = 32
 )
 
 // Resource has settings.

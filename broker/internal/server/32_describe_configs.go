@@ -16,7 +16,7 @@ import (
 //	v1 sources and synonyms   v3 types and documentation (KIP-569)   v4 flexible
 //
 // Resources: topics, brokers (this one, or "" for what is set for all) and groups.
-// Left out: broker loggers, client metrics.
+// Client metrics (KIP-714) are kept, and nothing takes the metrics. Broker loggers: see loggers.go.
 func init() { register(32, 1, 4, (*Server).describeConfigs) }
 
 func (s *Server) describeConfigs(r *Request, req *kmsg.DescribeConfigsRequest) kmsg.Response {
@@ -27,6 +27,11 @@ func (s *Server) describeConfigs(r *Request, req *kmsg.DescribeConfigsRequest) k
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
 		out.ErrorMessage = text("") // never null from Kafka
+		if asked.ResourceType == kmsg.ConfigResourceTypeBrokerLogger {
+			s.describeLoggers(asked, &out)
+			resp.Resources = append(resp.Resources, out)
+			continue
+		}
 		entries, code, message := s.configsOf(image, asked.ResourceType, asked.ResourceName)
 		if code != 0 {
 			out.ErrorCode, out.ErrorMessage = code, &message
@@ -72,6 +77,11 @@ func (s *Server) configsOf(image *cluster.Image, kind kmsg.ConfigResourceType, n
 			return nil, kerr.InvalidRequest.Code, "Group name must not be empty"
 		}
 		return image.GroupConfigs(name), 0, ""
+	case kmsg.ConfigResourceTypeClientMetrics:
+		if name == "" {
+			return nil, kerr.InvalidRequest.Code, "Client metrics subscription name must not be empty"
+		}
+		return image.ClientMetrics(name), 0, ""
 	}
 	return nil, kerr.InvalidRequest.Code, "Unsupported resource type: " + kind.String()
 }

@@ -11,8 +11,8 @@ import (
 //
 //	v1 flexible
 //
-// Resources: topics, brokers (this one, or "" for all) and groups. Left out: broker
-// loggers, client metrics.
+// Resources: topics, brokers (this one, or "" for all), groups, subscriptions to metrics of
+// clients (KIP-714), and the levels of this broker's loggers (KIP-412).
 func init() { register(44, 0, 1, (*Server).incrementalAlterConfigs) }
 
 func (s *Server) incrementalAlterConfigs(r *Request, req *kmsg.IncrementalAlterConfigsRequest) kmsg.Response {
@@ -51,9 +51,10 @@ type outcome struct {
 }
 
 var resources = map[kmsg.ConfigResourceType]cluster.Resource{
-	kmsg.ConfigResourceTypeTopic:       cluster.TopicResource,
-	kmsg.ConfigResourceTypeBroker:      cluster.BrokerResource,
-	kmsg.ConfigResourceTypeGroupConfig: cluster.GroupResource,
+	kmsg.ConfigResourceTypeTopic:         cluster.TopicResource,
+	kmsg.ConfigResourceTypeBroker:        cluster.BrokerResource,
+	kmsg.ConfigResourceTypeGroupConfig:   cluster.GroupResource,
+	kmsg.ConfigResourceTypeClientMetrics: cluster.ClientMetricsResource,
 }
 
 // alter carries out what can be, and answers in the order asked.
@@ -72,10 +73,14 @@ func (s *Server) alter(r *Request, asked []alteration, validateOnly bool) []outc
 		switch {
 		case twice[key{a.kind, a.name}]:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Each resource must appear at most once.")}
-		case !known:
+		case a.kind == kmsg.ConfigResourceTypeBrokerLogger && a.replace:
+			out[i] = outcome{kerr.InvalidRequest.Code, text("Unknown resource type 8")}
+		case !known && a.kind != kmsg.ConfigResourceTypeBrokerLogger:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Unsupported resource type: " + a.kind.String())}
 		case len(duplicates(a.ops, func(o *cluster.ConfigOp) string { return o.Name })) > 0:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Error due to duplicate config keys")}
+		case a.kind == kmsg.ConfigResourceTypeBrokerLogger:
+			out[i] = s.alterLoggers(a, validateOnly)
 		default:
 			changes = append(changes, cluster.ConfigChange{Resource: resource, Name: a.name, Ops: a.ops, Replace: a.replace})
 			places = append(places, i)

@@ -12,8 +12,7 @@ import (
 //
 //	v0 client metrics only   v1 by type of resource
 //
-// Groups are listed when a setting was given to them. There are no subscriptions of
-// client metrics.
+// Groups and subscriptions to metrics of clients are listed when a setting was given to them.
 func init() { register(74, 0, 1, (*Server).listConfigResources) }
 
 // listable are the types that v1 may name, and lists when none is named.
@@ -53,6 +52,8 @@ func (s *Server) listConfigResources(r *Request, req *kmsg.ListConfigResourcesRe
 			for _, b := range image.Brokers() {
 				names = append(names, strconv.Itoa(int(b.ID)))
 			}
+		case kmsg.ConfigResourceTypeClientMetrics:
+			names = image.ClientMetricsSubscriptions()
 		case kmsg.ConfigResourceTypeGroupConfig:
 			names = image.GroupsWithConfigs()
 		}

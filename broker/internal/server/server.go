@@ -24,6 +24,7 @@ import (
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/fault"
 	"millrace/broker/internal/fetchsession"
+	"millrace/broker/internal/loglevel"
 	"millrace/broker/internal/quota"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/shares"
@@ -45,7 +46,9 @@ type Options struct {
 	ClusterID   string
 	NodeID      int32
 	Log         *slog.Logger
-	Metrics     *Metrics
+	// Levels are those of the loggers, Log among them.
+	Levels  *loglevel.Set
+	Metrics *Metrics
 
 	// QueuedBytes bounds the requests in memory over all connections
 	// (queued.max.request.bytes).
@@ -80,6 +83,7 @@ type Server struct {
 	clusterID   string
 	nodeID      int32
 	log         *slog.Logger
+	levels      *loglevel.Set
 	metrics     *Metrics
 	budget      *wire.Budget
 	stall       time.Duration
@@ -112,7 +116,7 @@ func New(o Options) *Server {
 	s := &Server{
 		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, txns: o.Txns, markers: o.Markers,
 		shares: o.Shares, shareStates: o.ShareStates, clusterID: o.ClusterID, nodeID: o.NodeID,
-		log: o.Log, metrics: o.Metrics,
+		log: o.Log, levels: o.Levels, metrics: o.Metrics,
 		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
 		fetchSessions: fetchsession.New(int(o.Cluster.Image().Config.FetchSessionSlots)),
 		conns:         map[*conn]struct{}{}, perIP: map[string]int{},
