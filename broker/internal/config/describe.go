@@ -89,6 +89,9 @@ func (b *Broker) describe(l Level, own Source, set map[string]string) []Entry {
 		} else {
 			e.Value, e.Source = b.inherited(d)
 		}
+		if l == GroupLevel && len(d.Synonyms) == 0 {
+			e.Values = append(e.Values, Value{d.Name, d.Default, Default})
+		}
 		if len(d.Synonyms) > 0 {
 			e.Values = append(e.Values, b.layers(Lookup(BrokerLevel, d.Synonyms[0].Name))...)
 		}

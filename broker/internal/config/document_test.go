@@ -47,6 +47,7 @@ unknown name or a bad value is refused with what is allowed. Written by a test f
 		{"Group", "Of one consumer group.", GroupLevel, false},
 		{"Client metrics", "Of one subscription to metrics of clients. Kept; nothing takes the metrics.", ClientMetricsLevel, false},
 		{"Without effect", "Kafka's settings for what works otherwise here, or not yet: accepted, reported by DescribeConfigs, and named in the log at the start.", BrokerLevel, true},
+		{"Without effect: group", "The same, of groups.", GroupLevel, true},
 		{"Without effect: topic", "The same, of topics.", TopicLevel, true},
 	} {
 		fmt.Fprintf(&b, "## %s\n\n", section.title)

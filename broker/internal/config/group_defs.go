@@ -158,6 +158,16 @@ var groupDefs = []Def{
 	{Name: "share.session.timeout.ms", Type: Int, Default: "45000", rule: atLeast(1), Synonyms: brokerName("group.share.session.timeout.ms"),
 		Doc:   "After how long without a report a member of a share group is taken for gone.",
 		group: func(g *Group) any { return &g.ShareSessionTimeoutMs }},
+	{Name: "streams.assignment.interval.ms", Type: Int, Default: "1000", rule: atLeast(0), Ignored: true, Synonyms: brokerName("group.streams.assignment.interval.ms"),
+		Doc: "How long at least lies between two assignments of a streams group (KIP-1071)."},
+	{Name: "streams.heartbeat.interval.ms", Type: Int, Default: "5000", rule: atLeast(1), Ignored: true, Synonyms: brokerName("group.streams.heartbeat.interval.ms"),
+		Doc: "How often the members of a streams group report."},
+	{Name: "streams.initial.rebalance.delay.ms", Type: Int, Default: "3000", rule: atLeast(0), Ignored: true, Synonyms: brokerName("group.streams.initial.rebalance.delay.ms"),
+		Doc: "How long a new streams group waits for more members."},
+	{Name: "streams.num.standby.replicas", Type: Int, Default: "0", rule: atLeast(0), Ignored: true, Synonyms: brokerName("group.streams.num.standby.replicas"),
+		Doc: "How many standby copies of each task a streams group has."},
+	{Name: "streams.session.timeout.ms", Type: Int, Default: "45000", rule: atLeast(1), Ignored: true, Synonyms: brokerName("group.streams.session.timeout.ms"),
+		Doc: "After how long without a report a member of a streams group is taken for gone."},
 }
 
 // NewGroup resolves the settings of a group that sets these itself. A value that the
@@ -196,7 +206,7 @@ func (b *Broker) groupDefaults() {
 // limit is the broker's bound for a group's setting, if it has one. which is min or max.
 func (b *Broker) limit(d *Def, which string) (name string, limit int64, ok bool) {
 	kind, rest, _ := strings.Cut(d.Name, ".")
-	name = "group." + kind + "." + which + "." + rest
+	name = "group." + kind + "." + which + "." + strings.TrimPrefix(rest, "num.")
 	def := Lookup(BrokerLevel, name)
 	if def == nil {
 		return name, 0, false
