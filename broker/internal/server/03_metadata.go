@@ -14,8 +14,9 @@ import (
 //	v8 authorized operations (KIP-430)   v9 flexible (KIP-482)   v10 topic ids (KIP-516)
 //	v11 no cluster operations (KIP-700)   v12 topics by id   v13 error for rebootstrap (KIP-1102)
 //
-// A topic is created only for a client that names it and allows it. The answer then
-// has it already: Kafka answers UNKNOWN_TOPIC_OR_PARTITION and has the client ask again.
+// A topic is created only for a client that names it and allows it. The answer is
+// UNKNOWN_TOPIC_OR_PARTITION all the same, as Kafka's is, and the client asks again: there are
+// clients that name a topic to see whether it is gone.
 func init() { register(3, 0, 13, (*Server).metadata) }
 
 func (s *Server) metadata(r *Request, req *kmsg.MetadataRequest) kmsg.Response {
@@ -24,7 +25,7 @@ func (s *Server) metadata(r *Request, req *kmsg.MetadataRequest) kmsg.Response {
 	all := req.Topics == nil || r.Version == 0 && len(req.Topics) == 0
 	var refused map[string]int16
 	if !all {
-		image, refused = s.autoCreate(r, req, image)
+		refused = s.autoCreate(r, req, image)
 	}
 
 	for _, b := range image.Brokers() {
@@ -124,12 +125,11 @@ func nameOr(name *string) string {
 }
 
 // autoCreate creates the topics that the request names and that are not there, if the
-// client and the broker allow it. It returns the metadata afterwards and the error codes
-// of those that could not be.
-func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluster.Image) (*cluster.Image, map[string]int16) {
+// client and the broker allow it. It returns the error codes of those that could not be.
+func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluster.Image) map[string]int16 {
 	allowed := req.AllowAutoTopicCreation || r.Version < 4
 	if !allowed || !image.Config.AutoCreateTopicsEnable {
-		return image, nil
+		return nil
 	}
 	var missing []cluster.NewTopic
 	for i := range req.Topics {
@@ -144,7 +144,7 @@ func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluste
 		}
 	}
 	if len(missing) == 0 {
-		return image, nil
+		return nil
 	}
 	refused := map[string]int16{}
 	for i, result := range s.cluster.CreateTopics(r.Context(), missing, false, s.payment(r, 0)) {
@@ -160,7 +160,7 @@ func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluste
 		}
 		refused[missing[i].Name] = code
 	}
-	return s.cluster.Image(), refused
+	return refused
 }
 
 func metadataTopic(image *cluster.Image, t *cluster.Topic, operations int32) kmsg.MetadataResponseTopic {
