@@ -105,6 +105,7 @@ func metadataOf(r *Request, req *kmsg.MetadataRequest, image *cluster.Image, ope
 			}
 			t.Topic, t.ErrorCode = &name, kerr.UnknownTopicOrPartition.Code
 			t.IsInternal = cluster.IsInternal(name)
+			t.AuthorizedOperations = operations // of a name, whether or not it is there
 			if !cluster.ValidTopicName(name) {
 				t.ErrorCode = kerr.InvalidTopicException.Code
 			}
