@@ -94,6 +94,24 @@ func clusterRequest(d *datadriven.TestData, items []adminItem) kmsg.Request {
 			req.FeatureUpdates = append(req.FeatureUpdates, u)
 		}
 		return req
+	case "add-voter":
+		req := kmsg.NewPtrAddRaftVoterRequest()
+		req.TimeoutMillis, req.AckWhenCommitted = 1000, true
+		for _, i := range items {
+			req.VoterID, req.ClusterID = int32(i.int("id", 0)), clusterArg(i)
+			copy(req.VoterDirectoryID[:], i.args["dir"])
+			if name, ok := i.args["listener"]; ok {
+				req.Listeners = append(req.Listeners, kmsg.AddRaftVoterRequestListener{Name: name, Host: "192.0.2.1", Port: 9093})
+			}
+		}
+		return req
+	case "remove-voter":
+		req := kmsg.NewPtrRemoveRaftVoterRequest()
+		for _, i := range items {
+			req.VoterID, req.ClusterID = int32(i.int("id", 0)), clusterArg(i)
+			copy(req.VoterDirectoryID[:], i.args["dir"])
+		}
+		return req
 	case "unregister-broker":
 		req := kmsg.NewPtrUnregisterBrokerRequest()
 		for _, i := range items {
@@ -106,6 +124,30 @@ func clusterRequest(d *datadriven.TestData, items []adminItem) kmsg.Request {
 		return req
 	}
 	return nil
+}
+
+// clusterArg is the cluster id that a request names, if any.
+func clusterArg(i adminItem) *string {
+	if id, ok := i.args["cluster"]; ok {
+		return &id
+	}
+	return nil
+}
+
+// withoutIDs takes out of a message what differs from run to run: the cluster's and the voter's own id.
+func withoutIDs(message *string) *string {
+	if message == nil {
+		return nil
+	}
+	before, _, clusterID := strings.Cut(*message, "the cluster id ")
+	out := *message
+	if clusterID {
+		out = before + "the cluster id …"
+	}
+	if before, _, voters := strings.Cut(out, "[ReplicaKey(id=1, "); voters {
+		out = before + "[ReplicaKey(id=1, …)]"
+	}
+	return &out
 }
 
 // printCluster shows the answers to them. What differs from run to run is left out or told as there.
@@ -181,6 +223,10 @@ func printCluster(out *strings.Builder, resp kmsg.Response) {
 		for _, x := range r.Results {
 			fmt.Fprintf(out, "%s: %s%s\n", x.Feature, codeName(x.ErrorCode), shownMessage(x.ErrorMessage))
 		}
+	case *kmsg.AddRaftVoterResponse:
+		fmt.Fprintf(out, "%s%s\n", codeName(r.ErrorCode), shownMessage(withoutIDs(r.ErrorMessage)))
+	case *kmsg.RemoveRaftVoterResponse:
+		fmt.Fprintf(out, "%s%s\n", codeName(r.ErrorCode), shownMessage(withoutIDs(r.ErrorMessage)))
 	case *kmsg.UnregisterBrokerResponse:
 		fmt.Fprintf(out, "%s%s\n", codeName(r.ErrorCode), shownMessage(r.ErrorMessage))
 	case *kmsg.ApiVersionsResponse:
