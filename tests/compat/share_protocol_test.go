@@ -268,3 +268,37 @@ func TestShareProtocol_AnswersAreKafkas(t *testing.T) {
 	s.offsets("deleted, by name", false, topic, topic+"-no")
 	s.compare("share_protocol.txt")
 }
+
+// TestShareProtocol_Resubscribe: a member that does not read a topic any more has it no longer, from the answer
+// on, though the next target is computed a second after the last.
+func TestShareProtocol_Resubscribe(t *testing.T) {
+	t.Parallel()
+	seeds := seeds(t)
+	first, second, group := newTopic(t, seeds, 1, nil), newTopic(t, seeds, 1, nil), uniqueName(t, "group")
+	client := newKgo(t, seeds)
+	s := &sharer{transcript: &transcript{t: t, client: client, hide: strings.NewReplacer()}, group: group, member: "mYW5vdGhlci1tZW1iZXItMw"}
+	meta := kmsg.NewPtrMetadataRequest()
+	meta.Topics = []kmsg.MetadataRequestTopic{{Topic: &first}, {Topic: &second}}
+	ids := map[string][16]byte{}
+	for _, t := range s.ask(meta).(*kmsg.MetadataResponse).Topics {
+		ids[*t.Topic] = t.TopicID
+	}
+	var epoch int32
+	has := func(r *kmsg.ShareGroupHeartbeatResponse, topic string) bool {
+		epoch = r.MemberEpoch
+		return r.ErrorCode == 0 && r.Assignment != nil && len(r.Assignment.TopicPartitions) == 1 && r.Assignment.TopicPartitions[0].TopicID == ids[topic]
+	}
+	eventually(t, "has the first topic", func(context.Context) (bool, string) {
+		r := s.heartbeat("", epoch, first)
+		return has(r, first), code(r.ErrorCode)
+	})
+	r := s.heartbeat("", epoch, second)
+	if r.ErrorCode != 0 || r.Assignment == nil || has(r, first) {
+		t.Fatalf("reads the second topic: %s, has %+v, of which the first is %v", code(r.ErrorCode), r.Assignment, ids[first])
+	}
+	eventually(t, "has the second topic", func(context.Context) (bool, string) {
+		r := s.heartbeat("", epoch, second)
+		return has(r, second), code(r.ErrorCode)
+	})
+	s.heartbeat("leaves", -1)
+}

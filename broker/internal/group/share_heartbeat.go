@@ -57,13 +57,7 @@ func (g *Group) onShareHeartbeat(in ShareHeartbeat) {
 	assigned := member.cur
 	g.refresh(changed)
 	g.retarget()
-	if cur := member.cur; cur.Epoch != m.assigned.Epoch {
-		next := &Current{Epoch: m.assigned.Epoch, Previous: cur.Epoch, Assigned: Held{}}
-		for _, p := range m.targets[member.id] {
-			next.Assigned[p] = 0
-		}
-		g.emit(CurrentRecord{Share, member.id, next})
-	}
+	g.reconcileShare(member, changed)
 	g.commit(func(err *kerr.Error) {
 		if err != nil {
 			g.reply(in.Ref, ShareHeartbeatReply{Err: &Refusal{Error: err}})
@@ -76,6 +70,29 @@ func (g *Group) onShareHeartbeat(in ShareHeartbeat) {
 		}
 		g.reply(in.Ref, r)
 	})
+}
+
+// reconcileShare gives a member its target. When its subscription has changed, what it does
+// not read any more is taken back at once, even if the next target is not computed yet.
+func (g *Group) reconcileShare(member *modernMember, resubscribed bool) {
+	m, cur := g.modern, member.cur
+	if cur.Epoch == m.assigned.Epoch && !resubscribed {
+		return
+	}
+	next := &Current{Epoch: m.assigned.Epoch, Previous: cur.Previous, Assigned: Held{}}
+	if next.Epoch != cur.Epoch {
+		next.Previous = cur.Epoch
+	}
+	target := m.targets[member.id]
+	if resubscribed {
+		target = g.readable(member.sub, target)
+	}
+	for _, p := range target {
+		next.Assigned[p] = 0
+	}
+	if next.Epoch != cur.Epoch || !sameHeld(next.Assigned, cur.Assigned) {
+		g.emit(CurrentRecord{Share, member.id, next})
+	}
 }
 
 func (g *Group) checkShareHeartbeat(in ShareHeartbeat) *Refusal {
