@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -120,6 +121,10 @@ func commandsOf(state *kraft.State, node int32) (commands []Command, told Adopte
 		told.Partitions += len(t.Partitions)
 	}
 	for _, q := range state.Quotas {
+		if math.IsInf(q.Value, 0) || math.IsNaN(q.Value) { // limits nothing, and has no form here
+			told.LeftOut["quotas without a finite value"]++
+			continue
+		}
 		c := &SetQuotas{Set: map[string]*float64{q.Key: &q.Value}}
 		for _, p := range q.Entity {
 			c.Entity = append(c.Entity, QuotaPart{p.Type, p.Name})

@@ -126,7 +126,7 @@ func entityOf(parts []QuotaPart) (e quota.Entity, err error) {
 	}
 	if e.IP.Given {
 		if e.User.Given || e.ClientID.Given {
-			return e, &Error{ErrInvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId"}
+			return e, &Error{ErrInvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId"} //nolint:misspell // Kafka's own words
 		}
 	}
 	return e, nil
@@ -158,12 +158,11 @@ func checkQuota(e quota.Entity, key string, value float64) error {
 	if math.IsNaN(value) || value <= 0 {
 		return &Error{ErrInvalidRequest, "Quota " + key + " must be greater than 0"}
 	}
-	most, name := math.Inf(1), ""
+	most, whole := float64(math.MaxInt64), "a LONG"
 	switch kind {
 	case quota.ProducerBytes, quota.ConsumerBytes:
-		most, name = math.MaxInt64, "LONG"
 	case quota.Connections:
-		most, name = math.MaxInt32, "INT"
+		most, whole = math.MaxInt32, "an INT"
 	default:
 		if math.IsInf(value, 1) {
 			return &Error{ErrInvalidRequest, "Quota " + key + " must be finite"}
@@ -171,11 +170,7 @@ func checkQuota(e quota.Entity, key string, value float64) error {
 		return nil
 	}
 	if value > most {
-		article := "a "
-		if name == "INT" {
-			article = "an "
-		}
-		return &Error{ErrInvalidRequest, "Proposed value for " + key + " is too large for " + article + name + "."}
+		return &Error{ErrInvalidRequest, "Proposed value for " + key + " is too large for " + whole + "."}
 	}
 	if math.Abs(math.Mod(value, 1)) > 1e-6 {
 		return &Error{ErrInvalidRequest, key + " cannot be a fractional value."}

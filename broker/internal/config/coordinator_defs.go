@@ -109,5 +109,5 @@ var ignoredDefs = []Def{
 }
 
 func ignored(name string, t Type, value string, u Update, doc string) Def {
-	return Def{Name: name, Type: t, Default: value, Null: value == "" && t == String, Update: u, Ignored: true, Doc: doc}
+	return Def{Name: name, Type: t, Default: value, Null: value == "" && t != List, Update: u, Ignored: true, Doc: doc}
 }

@@ -61,8 +61,8 @@ func (r *rate) measure(now time.Time, w Windows) (perSecond float64, over time.D
 		}
 	}
 	over = now.Sub(oldest)
-	if missing := time.Duration(w.Number-1) - over/w.Size; missing > 0 {
-		over += missing * w.Size
+	if missing := int64(w.Number-1) - int64(over/w.Size); missing > 0 {
+		over += time.Duration(missing * int64(w.Size))
 	}
 	over = max(over, time.Millisecond)
 	return sum / over.Seconds(), over

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/fault"
+	"millrace/broker/internal/quota"
 	"millrace/broker/internal/wire"
 )
 
@@ -215,7 +216,10 @@ func (c *conn) next(ctx context.Context) error {
 			return fmt.Errorf("%s version %d: %w", kmsg.NameForKey(frame.Key), frame.Version, err)
 		}
 	}
-	r.decoded = time.Since(began)
+	timed := s.cluster.Image().Limits().Has(quota.RequestTime)
+	if timed {
+		r.decoded = time.Since(began)
+	}
 	resident := c.caps.Resident(frame.Key, int(frame.Size))
 	s.budget.Release(cost - resident)
 	if s.faults != nil {
@@ -229,7 +233,9 @@ func (c *conn) next(ctx context.Context) error {
 	} else if response = s.withoutFeature(req); response == nil {
 		response = a.handle(s, r, req)
 	}
-	r.handled = time.Since(began)
+	if timed {
+		r.handled = time.Since(began)
+	}
 	s.budget.Release(resident)
 	if frame.Key == int16(kmsg.Produce) {
 		buffer.Release() // the others' requests keep slices of it

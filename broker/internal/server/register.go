@@ -110,7 +110,7 @@ type Request struct {
 	key     int16
 	size    int32         // bytes of the frame
 	began   time.Time     // when it was there whole
-	decoded time.Duration // until it was decoded
+	decoded time.Duration // until it was decoded; with handled, only where time is limited
 	handled time.Duration // until its handler returned; 0 before
 	waited  time.Duration // of that, for records
 	charged bool          // its time is counted
