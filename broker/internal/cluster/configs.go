@@ -72,6 +72,9 @@ func (i *Image) planConfigs(change ConfigChange) (map[string]*string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := i.checkELR(change, level, old); err != nil {
+		return nil, err
+	}
 	set := map[string]*string{}
 	if change.Replace {
 		for name := range old {

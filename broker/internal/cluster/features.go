@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"millrace/broker/internal/config"
 )
 
 // SetFeatures says on which level of some features the cluster has agreed (KIP-584, KIP-1022).
@@ -151,6 +153,30 @@ func (e *editor) setFeatures(c *SetFeatures) error {
 			return fmt.Errorf("%w: %s %d", errFeature, name, level)
 		}
 		e.features[name] = level
+	}
+	return nil
+}
+
+// checkELR keeps all brokers to one min.insync.replicas while eligible leader replicas are kept (KIP-966): there
+// is one for all, and none for a single broker.
+func (i *Image) checkELR(change ConfigChange, level config.Level, old map[string]string) error {
+	const name = "min.insync.replicas"
+	if level != config.BrokerLevel || i.FeatureLevel(ELRVersion) == 0 {
+		return nil
+	}
+	_, removed := old[name]
+	removed = removed && change.Replace
+	for _, op := range change.Ops {
+		if op.Name != name {
+			continue
+		}
+		if change.Name != "" {
+			return &Error{ErrInvalidConfig, "Broker-level min.insync.replicas cannot be altered while ELR is enabled."}
+		}
+		removed = op.Op == OpDelete
+	}
+	if removed && change.Name == "" {
+		return &Error{ErrInvalidConfig, "Cluster-level min.insync.replicas cannot be removed while ELR is enabled."}
 	}
 	return nil
 }
