@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"millrace/broker/internal/kraft"
+	"millrace/broker/internal/sasl"
 	"millrace/broker/internal/vfs"
 )
 
@@ -130,6 +131,13 @@ func commandsOf(state *kraft.State, node int32) (commands []Command, told Adopte
 			c.Entity = append(c.Entity, QuotaPart{p.Type, p.Name})
 		}
 		commands = append(commands, Command{SetQuotas: c})
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(state.Scram), func(a, b kraft.ScramKey) int {
+		return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Mechanism, b.Mechanism))
+	}) {
+		credential := ScramCredential(state.Scram[key])
+		mechanism := map[int8]string{1: sasl.ScramSHA256, 2: sasl.ScramSHA512}[key.Mechanism]
+		commands = append(commands, Command{SetScram: &SetScram{User: key.User, Mechanism: mechanism, Credential: &credential}})
 	}
 	if state.NextProducerID > 0 {
 		commands = append(commands, Command{ProducerIDs: &ProducerIDs{Next: state.NextProducerID}})

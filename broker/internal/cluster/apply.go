@@ -80,6 +80,8 @@ func (e *editor) apply(offset int64, c Command) error {
 		e.nextPID = c.ProducerIDs.Next
 	case c.SetFeatures != nil:
 		return e.setFeatures(c.SetFeatures)
+	case c.SetScram != nil:
+		return e.setScram(c.SetScram)
 	case c.SetQuotas != nil:
 		return e.setQuotas(c.SetQuotas)
 	case c.Snapshot != nil:

@@ -27,6 +27,7 @@ type Command struct {
 	ProducerIDs      *ProducerIDs      `json:"producer_ids,omitempty"`
 	SetQuotas        *SetQuotas        `json:"set_quotas,omitempty"`
 	SetFeatures      *SetFeatures      `json:"set_features,omitempty"`
+	SetScram         *SetScram         `json:"set_scram,omitempty"`
 	Snapshot         *Snapshot         `json:"snapshot,omitempty"`
 }
 
@@ -119,7 +120,7 @@ func DecodeCommand(value []byte) (Command, error) {
 	for _, there := range []bool{
 		c.RegisterBroker != nil, c.CreateTopic != nil, c.DeleteTopic != nil, c.CreatePartitions != nil,
 		c.SetConfigs != nil, c.ProducerIDs != nil, c.Snapshot != nil,
-		c.SetQuotas != nil, c.SetFeatures != nil,
+		c.SetQuotas != nil, c.SetFeatures != nil, c.SetScram != nil,
 	} {
 		if there {
 			set++

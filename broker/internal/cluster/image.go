@@ -99,6 +99,7 @@ type Image struct {
 	// Limits of clients, by entity and name; limits is made of them.
 	quotas     map[quota.Entity]map[string]float64
 	features   map[string]int16 // levels that were changed, by name
+	scram      map[ScramKey]ScramCredential
 	limits     *quota.Limits
 	partitions int   // of all topics
 	nextPID    int64 // first producer id that no block has covered

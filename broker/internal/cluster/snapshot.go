@@ -27,6 +27,7 @@ func (i *Image) snapshot() []Command {
 	if len(i.features) > 0 {
 		commands = append(commands, Command{SetFeatures: &SetFeatures{Levels: i.features}})
 	}
+	commands = append(commands, i.scramCommands()...)
 	for _, t := range i.sorted {
 		commands = append(commands, Command{CreateTopic: &CreateTopic{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Set: t.Set}})
 	}

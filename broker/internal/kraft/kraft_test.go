@@ -125,6 +125,9 @@ func shown(s kraft.State) string {
 		}
 		fmt.Fprintf(&b, "%s=%v; ", q.Key, q.Value)
 	}
+	for key, c := range s.Scram {
+		fmt.Fprintf(&b, "%v {%s %s %s %d}; ", key, c.Salt, c.StoredKey, c.ServerKey, c.Iterations)
+	}
 	fmt.Fprintf(&b, "next id %d, without %v", s.NextProducerID, s.LeftOut)
 	return b.String()
 }
@@ -153,6 +156,10 @@ func TestLoad(t *testing.T) {
 			limit("user", "bob", "producer_byte_rate", 5, false), limit("user", "", "producer_byte_rate", 6, false),
 			limit("user", "bob", "producer_byte_rate", 7, false), limit("user", "", "producer_byte_rate", 0, true),
 		})}, "user bob producer_byte_rate=7; next id 0, without map[]"},
+		"SCRAM users": {map[string][]byte{firstSegment: batches(t, 0, []fields{
+			rec(11, 0).text("bob").byte(1).text("salt").text("stored").text("server").int32(4096).byte(0),
+			rec(11, 0).text("bob").byte(2).text("salt").text("stored").text("server").int32(4096).byte(0), rec(22, 0).text("bob").byte(1).byte(0),
+		})}, "{bob 2} {salt stored server 4096}; next id 0, without map[]"},
 		"ACLs are left out":   {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(18, 0).byte(0)})}, "next id 0, without map[ACLs:1]"},
 		"a transaction":       {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders, []fields{rec(24, 0).byte(0)})}, justOrders},
 		"an aborted one":      {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders, []fields{rec(25, 0).byte(0)})}, "next id 0, without map[]"},

@@ -82,6 +82,9 @@ func (r *reader) text() string {
 	return string(r.take(n))
 }
 
+// bytes must not be null.
+func (r *reader) bytes() []byte { return []byte(r.text()) }
+
 // nullableText is nil for null.
 func (r *reader) nullableText() *string {
 	n := r.length()

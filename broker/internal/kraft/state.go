@@ -16,8 +16,10 @@ const (
 	configRecord          = 4
 	partitionChangeRecord = 5
 	removeTopicRecord     = 9
+	scramRecord           = 11
 	clientQuotaRecord     = 14
 	producerIDsRecord     = 15
+	removeScramRecord     = 22
 	beginTransaction      = 23
 	endTransaction        = 24
 	abortTransaction      = 25
@@ -25,14 +27,14 @@ const (
 
 // newest is the highest version of a kind whose form is known here.
 var newest = map[uint32]uint32{
-	topicRecord: 0, partitionRecord: 2, configRecord: 0, partitionChangeRecord: 2, removeTopicRecord: 0, clientQuotaRecord: 1,
+	topicRecord: 0, partitionRecord: 2, configRecord: 0, partitionChangeRecord: 2, removeTopicRecord: 0, clientQuotaRecord: 1, scramRecord: 0, removeScramRecord: 0,
 	producerIDsRecord: 0, beginTransaction: 0, endTransaction: 0, abortTransaction: 0,
 }
 
 // leftOut are kinds that say something a broker is asked for, and that this package
 // does not carry over.
 var leftOut = map[uint32]string{
-	10: "delegation tokens", 11: "SCRAM credentials", 18: "ACLs",
+	10: "delegation tokens", 18: "ACLs",
 }
 
 // ResourceType is what a setting belongs to, by Kafka's number (KIP-226).
@@ -81,11 +83,24 @@ type Quota struct {
 	Value  float64
 }
 
+// ScramKey names a credential. Mechanism is 1 for SCRAM-SHA-256, 2 for SCRAM-SHA-512.
+type ScramKey struct {
+	User      string
+	Mechanism int8
+}
+
+// Scram is what Kafka keeps of a password (KIP-554, KIP-900).
+type Scram struct {
+	Salt, StoredKey, ServerKey []byte
+	Iterations                 int32
+}
+
 // State is what the records amount to.
 type State struct {
 	Topics  []Topic                         // by name
 	Configs map[Resource]map[string]*string // by name of the setting
 	Quotas  []Quota
+	Scram   map[ScramKey]Scram
 	// NextProducerID is the first id that no broker has been given.
 	NextProducerID int64
 	// LeftOut counts records that are not part of the state, by what they are about.
@@ -103,6 +118,7 @@ type replay struct {
 	topics  map[[16]byte]*growing
 	configs map[Resource]map[string]*string
 	quotas  map[string]Quota
+	scram   map[ScramKey]Scram
 	nextPID int64
 	leftOut map[string]int
 	// held are the records since a transaction began (KIP-868); nil: none is open.
@@ -111,7 +127,7 @@ type replay struct {
 }
 
 func newReplay() *replay {
-	return &replay{topics: map[[16]byte]*growing{}, configs: map[Resource]map[string]*string{}, quotas: map[string]Quota{}, leftOut: map[string]int{}}
+	return &replay{topics: map[[16]byte]*growing{}, configs: map[Resource]map[string]*string{}, quotas: map[string]Quota{}, scram: map[ScramKey]Scram{}, leftOut: map[string]int{}}
 }
 
 // add applies one record: frame version, kind and version as unsigned varints, then the
@@ -186,6 +202,14 @@ func (s *replay) apply(kind uint32, r *reader) error {
 		} else {
 			s.configs[resource][name] = value
 		}
+	case scramRecord:
+		key := ScramKey{r.text(), r.int8()}
+		credential := Scram{r.bytes(), r.bytes(), r.bytes(), r.int32()}
+		if r.err == nil {
+			s.scram[key] = credential
+		}
+	case removeScramRecord:
+		delete(s.scram, ScramKey{r.text(), r.int8()})
 	case clientQuotaRecord:
 		s.quota(r)
 	case producerIDsRecord:
@@ -273,7 +297,7 @@ func (s *replay) change(r *reader) error {
 
 // state gives what all records came to.
 func (s *replay) state() (State, error) {
-	out := State{Configs: s.configs, NextProducerID: s.nextPID, LeftOut: s.leftOut}
+	out := State{Configs: s.configs, NextProducerID: s.nextPID, Scram: s.scram, LeftOut: s.leftOut}
 	for id, growing := range s.topics {
 		t := Topic{Name: growing.name, ID: id}
 		for i := range int32(len(growing.partitions)) {

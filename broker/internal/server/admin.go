@@ -34,6 +34,10 @@ var refusals = []struct {
 	{cluster.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
 	{cluster.ErrInvalidUpdateVersion, kerr.InvalidUpdateVersion},
 	{cluster.ErrThrottled, kerr.ThrottlingQuotaExceeded},
+	{cluster.ErrUnacceptableCredential, kerr.UnacceptableCredential},
+	{cluster.ErrUnsupportedMechanism, kerr.UnsupportedSaslMechanism},
+	{cluster.ErrResourceNotFound, kerr.ResourceNotFound},
+	{cluster.ErrDuplicateResource, kerr.DuplicateResource},
 	{cluster.ErrUnavailable, kerr.KafkaStorageError},
 }
 
