@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"millrace/broker"
 	"millrace/broker/brokertest"
@@ -142,6 +143,7 @@ func TestKafka_FolderIsTakenOver(t *testing.T) {
 	if _, err := admin.AlterClientQuotas(ctx, limits); err != nil {
 		t.Fatal(err)
 	}
+	setScram(t, k.address, "carol", "carol-secret")
 	plain := 0
 	for i, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
 		c := client(t, k.address, kgo.ProducerBatchCompression(codec))
@@ -204,11 +206,14 @@ func TestKafka_FolderIsTakenOver(t *testing.T) {
 	k.end()
 
 	var said bytes.Buffer
-	ours := brokertest.Start(t, brokertest.WithDir(k.data()), brokertest.WithLog(slog.New(slog.NewTextHandler(&said, nil))))
+	plaintext, logIn := brokertest.FreeAddr(t), brokertest.FreeAddr(t)
+	ours := brokertest.Start(t, brokertest.WithDir(k.data()), brokertest.WithListen("PLAINTEXT://"+plaintext), brokertest.WithListen("SASL_PLAINTEXT://"+logIn), brokertest.WithLog(slog.New(slog.NewTextHandler(&said, nil))))
 	check := func() {
 		t.Helper()
 		admin := kadm.NewClient(client(t, ours.Addr))
-		if got := describe(t, admin); !maps.Equal(got, topics) {
+		got := describe(t, admin)
+		maps.DeleteFunc(got, func(topic, _ string) bool { return strings.HasPrefix(topic, "testkafka_") }) // of carol's
+		if !maps.Equal(got, topics) {
 			t.Errorf("topics are\n%v\nwant\n%v", got, topics)
 		}
 		if got := readAll(t, ours.Addr, "plain", plain); !slices.Equal(got, wantPlain) {
@@ -227,6 +232,9 @@ func TestKafka_FolderIsTakenOver(t *testing.T) {
 		quotas, err := admin.DescribeClientQuotas(ctx, true, []kadm.DescribeClientQuotaComponent{{Type: "user", MatchName: kadm.StringPtr("bob")}})
 		if err != nil || len(quotas) != 1 || len(quotas[0].Values) != 1 || quotas[0].Values[0].Value != 12345 {
 			t.Errorf("limits of bob: %+v, %v", quotas, err)
+		}
+		if err := roundTrip(t, logIn, kgo.SASL(scram.Auth{User: "carol", Pass: "carol-secret"}.AsSha512Mechanism())); err != nil {
+			t.Errorf("carol cannot log in: %v", err)
 		}
 		txns, err := admin.DescribeTransactions(ctx, "payments", "open")
 		if err != nil || txns["payments"].State != "CompleteCommit" || txns["open"].State != "Ongoing" {

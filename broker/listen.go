@@ -123,6 +123,10 @@ func (b *Broker) bind(ctx context.Context) error {
 		if as.AdvertisedPort == 0 {
 			as.AdvertisedPort = int32(nl.Addr().(*net.TCPAddr).Port)
 		}
+		if err := secure(as, b.settings); err != nil {
+			_ = nl.Close()
+			return err
+		}
 		b.listeners = append(b.listeners, listening{nl, as})
 	}
 	if b.cfg.HTTP != "" {

@@ -6,7 +6,7 @@ import (
 )
 
 // brokerDefs are the settings of a broker.
-var brokerDefs = slices.Concat(networkDefs, quotaDefs, topicRuleDefs, logDefs, groupCoordinatorDefs, modernGroupDefs, transactionDefs, ignoredDefs, elsewhereDefs)
+var brokerDefs = slices.Concat(networkDefs, securityDefs, quotaDefs, topicRuleDefs, logDefs, groupCoordinatorDefs, modernGroupDefs, transactionDefs, ignoredDefs, elsewhereDefs)
 
 // networkDefs say who the broker is and how it is reached.
 var networkDefs = []Def{

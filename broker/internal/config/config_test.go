@@ -111,7 +111,6 @@ func TestNewBroker_Refuses(t *testing.T) {
 		"listeners=:9092":              "NAME://host:port",
 		"listeners=PLAINTEXT://:99999": "port",
 		"listeners=A://:1,a://:2":      "twice",
-		"listeners=SSL://:9093":        "does not serve",
 		"listeners=PLAINTEXT://:1 advertised.listeners=OTHER://h:1":           "not among the names",
 		"listeners=PLAINTEXT://:1 advertised.listeners=PLAINTEXT://0.0.0.0:1": "cannot connect",
 		"listeners=CONTROLLER://:1 controller.listener.names=CONTROLLER":      "at least one listener",

@@ -64,6 +64,8 @@ type Def struct {
 	// Ignored settings are Kafka's and are accepted and reported, but have no effect
 	// here, because this broker works otherwise.
 	Ignored bool
+	// PerListener settings may also be given for one listener: listener.name.NAME.SETTING.
+	PerListener bool
 	// Hidden settings are shown only where they are set.
 	Hidden bool
 	// Synonyms are the broker's names for a topic's or a group's setting, or further
@@ -152,4 +154,9 @@ func init() {
 func Defs(l Level) []*Def { return defs[l] }
 
 // Lookup returns a setting, nil if the level has none of that name.
-func Lookup(l Level, name string) *Def { return byName[l][name] }
+func Lookup(l Level, name string) *Def {
+	if d := byName[l][name]; d != nil || l != BrokerLevel {
+		return d
+	}
+	return listenerSetting(name)
+}

@@ -23,10 +23,18 @@ var different = map[string]string{
 	"share.coordinator.state.topic.min.isr":            "one node is the usual case",
 	"group.coordinator.rebalance.protocols":            "only the classic protocol is served",
 	"process.roles":                                    "always both",
+
+	"sasl.enabled.mechanisms": "no Kerberos",
+	"ssl.keystore.type":       "no Java",
+	"ssl.truststore.type":     "no Java",
 }
 
 // onlyThere lists what may change at run time in Kafka and not here.
-var onlyThere = map[string]bool{"listeners": true, "listener.security.protocol.map": true}
+var onlyThere = map[string]bool{
+	"listeners": true, "listener.security.protocol.map": true, "sasl.enabled.mechanisms": true, "sasl.jaas.config": true, "ssl.client.auth": true,
+	"ssl.keystore.certificate.chain": true, "ssl.keystore.key": true, "ssl.keystore.location": true, "ssl.keystore.type": true,
+	"ssl.truststore.certificates": true, "ssl.truststore.location": true, "ssl.truststore.type": true,
+}
 
 // TestDefs_AreKafkas compares the tables with what Apache Kafka says of itself.
 func TestDefs_AreKafkas(t *testing.T) {

@@ -120,11 +120,6 @@ func (b *Broker) resolveListeners() error {
 		value, _ := b.value(d)
 		return d.bad(value, fmt.Sprintf(format, args...))
 	}
-	protocols := map[string]string{}
-	for _, pair := range splitList(b.protocols) {
-		name, protocol, _ := strings.Cut(pair, ":")
-		protocols[strings.ToUpper(name)] = protocol
-	}
 	parse := func(setting string, list []string) ([]Listener, error) {
 		all, err := parseListeners(list)
 		if err != nil {
@@ -133,11 +128,6 @@ func (b *Broker) resolveListeners() error {
 		all = slices.DeleteFunc(all, func(l Listener) bool {
 			return slices.ContainsFunc(b.controllerNames, func(n string) bool { return strings.EqualFold(n, l.Name) })
 		})
-		for _, l := range all {
-			if p, ok := protocols[l.Name]; ok && p != "PLAINTEXT" {
-				return nil, refuse(setting, "listener %s has the security protocol %s, which this broker does not serve; it serves PLAINTEXT", l.Name, p)
-			}
-		}
 		return all, nil
 	}
 	var err error

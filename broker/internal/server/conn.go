@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ type conn struct {
 	host     string // "/" and ip, as group descriptions show it
 	// principal is who has logged in, in Kafka's form.
 	principal string
+	login     *login // nil: the listener has no SASL
 	reader    *wire.Reader
 	caps      wire.Caps
 	stopped   atomic.Bool
@@ -75,7 +77,14 @@ func newConn(s *Server, nc net.Conn, listener *Listener) *conn {
 	if host, _, err := net.SplitHostPort(ip); err == nil {
 		ip = host
 	}
-	return &conn{server: s, nc: nc, listener: listener, ip: ip, host: "/" + ip, principal: Anonymous}
+	if listener.TLS != nil {
+		nc = tls.Server(nc, listener.TLS)
+	}
+	c := &conn{server: s, nc: nc, listener: listener, ip: ip, host: "/" + ip, principal: Anonymous}
+	if listener.SASL != nil {
+		c.login = &login{conn: c, on: listener.SASL}
+	}
+	return c
 }
 
 // stopReading lets the request in hand finish and then ends the connection.
@@ -122,6 +131,13 @@ func (c *conn) serve() {
 	idle := time.Duration(cfg.ConnectionsMaxIdleMs) * time.Millisecond
 	if idle < 0 {
 		idle = 100 * 365 * 24 * time.Hour
+	}
+	if err := c.startTLS(ctx); err != nil {
+		if s.draining.Err() == nil {
+			s.metrics.closed.Inc()
+			s.log.Warn("connection closed", "client", c.nc.RemoteAddr().String(), "listener", c.listener.Name, "reason", err)
+		}
+		return
 	}
 	c.caps = wire.Caps{Produce: int(cfg.SocketRequestMaxBytes)}
 	c.reader = wire.NewReader(c, c.caps, s.budget, idle, s.stall)
@@ -174,9 +190,17 @@ func (c *conn) flushUnlessMore() error {
 // next reads one request and handles it. Its answer is put into c.waiting.
 func (c *conn) next(ctx context.Context) error {
 	s := c.server
+	if c.login != nil && c.login.raw && c.login.state == proving {
+		return c.rawToken(ctx)
+	}
 	frame, err := c.reader.Next()
 	if err != nil {
 		return err
+	}
+	if c.login != nil {
+		if err := c.login.gate(frame.Key, frame.Size); err != nil {
+			return err
+		}
 	}
 	if key := int16(kmsg.Produce); len(c.waiting) > 0 && frame.Key != key {
 		if err := c.flush(); err != nil {
@@ -206,7 +230,7 @@ func (c *conn) next(ctx context.Context) error {
 		buffer.Release()
 		return fmt.Errorf("%s version %d: header: %w", kmsg.NameForKey(frame.Key), frame.Version, err)
 	}
-	r := &Request{Version: version, CorrelationID: header.CorrelationID, ClientID: header.ClientID, ClientHost: c.host, Listener: c.listener, Principal: c.principal, ctx: ctx, key: frame.Key, size: frame.Size, began: began}
+	r := &Request{Version: version, CorrelationID: header.CorrelationID, ClientID: header.ClientID, ClientHost: c.host, Listener: c.listener, Principal: c.principal, login: c.login, ctx: ctx, key: frame.Key, size: frame.Size, began: began}
 	req := a.newRequest()
 	req.SetVersion(version)
 	if !unsupported {
@@ -258,6 +282,9 @@ func (c *conn) next(ctx context.Context) error {
 	})
 	if _, ok := response.(deferred); ok {
 		return nil
+	}
+	if c.login != nil && c.login.failed != nil {
+		return cmp.Or(c.flush(), c.login.failed)
 	}
 	return c.flush()
 }

@@ -32,6 +32,14 @@ func TestProtocolPage_IsWhatIsRegistered(t *testing.T) {
 		switch name { // kmsg spells these its own way
 		case "InitProducerId":
 			name = kmsg.NameForKey(22)
+		case "SaslHandshake":
+			name = kmsg.NameForKey(17)
+		case "SaslAuthenticate":
+			name = kmsg.NameForKey(36)
+		case "DescribeUserScramCredentials":
+			name = kmsg.NameForKey(50)
+		case "AlterUserScramCredentials":
+			name = kmsg.NameForKey(51)
 		case "AlterPartitionReassignments":
 			name = kmsg.NameForKey(45)
 		}

@@ -104,6 +104,7 @@ type Request struct {
 	ClientHost    string    // as Kafka prints it in group descriptions: "/127.0.0.1"
 	Listener      *Listener // where the client came in: Metadata answers its advertised address
 	Principal     string    // who asks, in Kafka's form: "User:alice", or Anonymous
+	login         *login    // nil: the listener has no SASL
 	ctx           context.Context
 
 	// For quotas: what the request took, and what its client has to wait. See throttle.go.
@@ -122,11 +123,3 @@ const Anonymous = "User:ANONYMOUS"
 
 // Context ends when the connection is closed by us or the server shuts down.
 func (r *Request) Context() context.Context { return r.ctx }
-
-// Listener is one address on which clients come in.
-type Listener struct {
-	Name           string // Kafka's listener name, such as PLAINTEXT
-	Bind           string // host:port that we listen on
-	AdvertisedHost string // what Metadata tells clients that came in here
-	AdvertisedPort int32
-}
