@@ -134,10 +134,10 @@ func TestFaults_FullDisk(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
 	b := brokertest.Start(t, brokertest.WithFaults(), brokertest.WithLog(slog.New(slog.NewTextHandler(&log, nil))))
-	c := newClient(t, b, kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	if err := produce(t, c, "before"); err != nil {
+	if err := produce(t, newClient(t, b), "before"); err != nil { // makes the topic, which takes a second try
 		t.Fatal(err)
 	}
+	c := newClient(t, b, kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	setFault(t, b, "storage.append", `{"kind":"error"}`)
 	for range 3 {
 		if err := produce(t, c, "no room"); !errors.Is(err, kerr.KafkaStorageError) {
