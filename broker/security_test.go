@@ -453,6 +453,7 @@ func TestSecurity_BadSettings(t *testing.T) {
 	junk := a.file("junk.pem", []byte("not PEM"))
 	encrypted := a.file("encrypted.pem", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}))
 	for _, c := range []struct{ listener, name, value, want string }{
+		{"PLAINTEXT", "authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "no authorizer"},
 		{"SSL", "ssl.client.auth", "none", "ssl.keystore.location"},
 		{"SSL", "ssl.keystore.location", "/nowhere.pem", "/nowhere.pem"},
 		{"SSL", "ssl.keystore.location", junk, "not PEM"},
@@ -523,5 +524,21 @@ func TestSecurity_ScramUsers(t *testing.T) {
 	change([]kadm.DeleteSCRAM{{User: "dave", Mechanism: kadm.ScramSha256}}, nil)
 	if described, err := admin.DescribeUserSCRAMs(ctx); err != nil || len(described) != 0 {
 		t.Errorf("after it was taken back: %v, %v", described, err)
+	}
+}
+
+// Without an authorizer there are no ACLs, and nobody is told that there were.
+func TestSecurity_NoAuthorizer(t *testing.T) {
+	t.Parallel()
+	admin := kadm.NewClient(client(t, brokertest.Start(t).Addr))
+	acl := kadm.NewACLs().Topics("orders").Allow("User:alice").AllowHosts("*").Operations(kadm.OpRead).ResourcePatternType(kadm.ACLPatternLiteral)
+	if created, err := admin.CreateACLs(t.Context(), acl); err != nil || len(created) != 1 || !errors.Is(created[0].Err, kerr.SecurityDisabled) {
+		t.Errorf("created: %+v, %v", created, err)
+	}
+	if deleted, err := admin.DeleteACLs(t.Context(), acl); err != nil || len(deleted) != 1 || !errors.Is(deleted[0].Err, kerr.SecurityDisabled) {
+		t.Errorf("deleted: %+v, %v", deleted, err)
+	}
+	if described, err := admin.DescribeACLs(t.Context(), acl); err != nil || len(described) != 1 || !errors.Is(described[0].Err, kerr.SecurityDisabled) {
+		t.Errorf("described: %+v, %v", described, err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 // securityDefs say how clients prove who they are. Each may also stand for one listener alone:
 // listener.name.NAME.SETTING.
 var securityDefs = []Def{
+	{Name: "authorizer.class.name", Type: String, Default: "", rule: text("nothing", "this broker has no authorizer: whoever is let in may do everything", func(s string) bool { return s == "" }),
+		Doc: "Who decides what clients may do. There is no authorizer here, and a broker that is told to have one does not start."},
 	{Name: "connection.failed.authentication.delay.ms", Type: Int, Default: "100", rule: atLeast(0),
 		Doc: "How long a client whose log-in failed waits for the answer, so that guessing is slow."},
 	{Name: "connections.max.reauth.ms", Type: Long, Default: "0", PerListener: true,

@@ -32,6 +32,12 @@ func TestProtocolPage_IsWhatIsRegistered(t *testing.T) {
 		switch name { // kmsg spells these its own way
 		case "InitProducerId":
 			name = kmsg.NameForKey(22)
+		case "DescribeAcls":
+			name = kmsg.NameForKey(29)
+		case "CreateAcls":
+			name = kmsg.NameForKey(30)
+		case "DeleteAcls":
+			name = kmsg.NameForKey(31)
 		case "SaslHandshake":
 			name = kmsg.NameForKey(17)
 		case "SaslAuthenticate":
