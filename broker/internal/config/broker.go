@@ -25,15 +25,18 @@ type Broker struct {
 	DefaultReplicationFactor int32
 	MaxRequestPartitions     int32 // max.request.partition.size.limit
 
-	SocketRequestMaxBytes      int32
-	QueuedMaxRequestBytes      int64 // over all connections; -1: no limit
-	MaxConnections             int32
-	MaxConnectionsPerIP        int32
-	ConnectionsMaxIdleMs       int64
-	FetchMaxBytes              int32
-	FetchSessionSlots          int32 // max.incremental.fetch.session.cache.slots
-	LogRetentionCheckMs        int64
-	LogFlushOffsetCheckpointMs int32
+	SocketRequestMaxBytes int32
+	QueuedMaxRequestBytes int64 // over all connections; -1: no limit
+	MaxConnections        int32
+	MaxConnectionsPerIP   int32
+	// MaxConnectionsPerIPOverrides says it of single addresses: ConnectionsOf.
+	MaxConnectionsPerIPOverrides string
+	MaxConnectionCreationRate    int32 // a second
+	ConnectionsMaxIdleMs         int64
+	FetchMaxBytes                int32
+	FetchSessionSlots            int32 // max.incremental.fetch.session.cache.slots
+	LogRetentionCheckMs          int64
+	LogFlushOffsetCheckpointMs   int32
 
 	LogCleanerEnable              bool
 	LogCleanerThreads             int32

@@ -111,6 +111,19 @@ func (m *Manager) Connect(l *Limits, ip string, now time.Time) time.Duration {
 	return min(wait, m.windows.Size)
 }
 
+// Accept counts a new connection of whichever address and returns how long the next one has to wait.
+// A limit of 0 makes each wait for as long as one can.
+func (m *Manager) Accept(limit float64, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.bucket(bucketKey{kind: kinds}, now)
+	b.rate.add(1, now, m.windows)
+	if limit <= 0 {
+		return m.windows.Size
+	}
+	return min(b.rate.wait(limit, now, m.windows), m.windows.Size)
+}
+
 // bucket finds or makes one. m.mu is held.
 func (m *Manager) bucket(key bucketKey, now time.Time) *bucket {
 	key.user, key.client = short(key.user), short(key.client)

@@ -156,6 +156,7 @@ func (s *Server) Serve(l net.Listener, listener *Listener) error {
 			continue
 		}
 		backoff = 0
+		s.slowAccept()
 		s.admit(c, listener)
 	}
 }
@@ -177,7 +178,7 @@ func (s *Server) admit(nc net.Conn, listener *Listener) {
 		reason = refused.Error()
 	case len(s.conns) >= int(cfg.MaxConnections):
 		reason = "max.connections is reached"
-	case s.perIP[c.ip] >= int(cfg.MaxConnectionsPerIP):
+	case s.perIP[c.ip] >= int(cfg.ConnectionsOf(c.ip)):
 		reason = "max.connections.per.ip is reached"
 	default:
 		s.conns[c] = struct{}{}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -175,4 +176,22 @@ func (s *Server) throttleConnect(c *conn) bool {
 		_ = c.nc.Close()
 	})
 	return true
+}
+
+// slowAccept waits as long as connections come faster than max.connection.creation.rate (KIP-612).
+func (s *Server) slowAccept() {
+	most := s.cluster.Image().Config.MaxConnectionCreationRate
+	if most == math.MaxInt32 {
+		return
+	}
+	wait := s.quotas.Accept(float64(most), time.Now())
+	if wait == 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.draining.Done():
+	}
 }

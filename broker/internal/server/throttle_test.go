@@ -223,6 +223,20 @@ func TestQuota_ConnectionsOfAnAddress(t *testing.T) {
 	}
 }
 
+// Connections of all addresses together wait, and are served (KIP-612).
+func TestQuota_ConnectionsOfAll(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.InMemory(), brokertest.WithSetting("quota.window.num", "2"), brokertest.WithSetting("max.connection.creation.rate", "5"))
+	began := time.Now()
+	for range 12 {
+		ask[*kmsg.ApiVersionsResponse](dialBroker(t, b), kmsg.NewPtrApiVersionsRequest(), 2)
+	}
+	// Five come in the first second at once; a wait is one second at most.
+	if gone := time.Since(began); gone < 500*time.Millisecond {
+		t.Errorf("12 connections in %v, at 5 a second", gone)
+	}
+}
+
 // throttleHook counts what a real client is told.
 type throttleHook struct{ times atomic.Int64 }
 
