@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"millrace/broker/internal/config"
+	"millrace/broker/internal/principal"
 	"millrace/broker/internal/sasl"
 	"millrace/broker/internal/server"
 )
@@ -25,6 +26,10 @@ func secure(l *server.Listener, b *config.Broker) (err error) {
 	if strings.HasSuffix(protocol, "SSL") {
 		if l.TLS, err = tlsOf(b, l.Name); err != nil {
 			return fmt.Errorf("listener %s with %s: %w", l.Name, protocol, err)
+		}
+		rules, _ := b.OfListener(l.Name, "ssl.principal.mapping.rules")
+		if l.Names, err = principal.ParseRules(rules); err != nil {
+			return err
 		}
 	}
 	if strings.HasPrefix(protocol, "SASL_") {
@@ -72,8 +77,28 @@ func tlsOf(b *config.Broker, listener string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ssl.keystore: %w", err)
 	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
+	out := &tls.Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
+	versions, _ := b.OfListener(listener, "ssl.enabled.protocols")
+	for v := range strings.SplitSeq(versions, ",") {
+		version := map[string]uint16{"TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13}[strings.TrimSpace(v)]
+		out.MinVersion, out.MaxVersion = min(out.MinVersion, version), max(out.MaxVersion, version)
+	}
+	ciphers, _ := b.OfListener(listener, "ssl.cipher.suites")
+	for _, suite := range tls.CipherSuites() {
+		for name := range strings.SplitSeq(ciphers, ",") {
+			if strings.TrimSpace(name) == suite.Name {
+				out.CipherSuites = append(out.CipherSuites, suite.ID)
+			}
+		}
+	}
 	auth, _ := b.OfListener(listener, "ssl.client.auth")
+	if strings.HasPrefix(b.Protocol(listener), "SASL_") {
+		// Clients say who they are by SASL; as in Kafka they show a certificate only where the listener
+		// itself is set so (KIP-684).
+		if auth, _ = b.OnlyOfListener(listener, "ssl.client.auth"); auth == "" {
+			auth = "none"
+		}
+	}
 	out.ClientAuth = map[string]tls.ClientAuthType{
 		"required": tls.RequireAndVerifyClientCert, "requested": tls.VerifyClientCertIfGiven, "none": tls.NoClientCert,
 	}[auth]

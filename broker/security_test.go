@@ -233,7 +233,10 @@ func TestSecurity_ClientCertificates(t *testing.T) {
 	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)
 	var said bytes.Buffer
-	at := secured(t, &said, append(a.tlsSettings(), "ssl.client.auth", "required", "ssl.truststore.location", a.file("trust.pem", a.pem))...)
+	at := secured(t, &said, append(a.tlsSettings(), "ssl.client.auth", "required", "ssl.truststore.location", a.file("trust.pem", a.pem),
+		"ssl.principal.mapping.rules", "RULE:^CN=(.*?),OU=clerks$/$1/U,RULE:^CN=(.*?),OU=guests$/$1/", "listener.name.ssl.ssl.enabled.protocols", "TLSv1.2",
+		"listener.name.ssl.ssl.cipher.suites", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+		"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config", "org.apache.kafka.common.security.scram.ScramLoginModule required;")...)
 	pair := func(of *authority) tls.Certificate {
 		store := of.keystore(pkix.Name{CommonName: "carol", OrganizationalUnit: []string{"clerks"}})
 		c, err := tls.X509KeyPair(store, store)
@@ -250,6 +253,30 @@ func TestSecurity_ClientCertificates(t *testing.T) {
 	}
 	if err := roundTrip(t, at["SSL"], kgo.DialTLSConfig(a.trusting(pair(stranger)))); err == nil {
 		t.Error("a client with a stranger's certificate is answered")
+	}
+	// Nobody is let in whom no rule names, and nobody by another version or suite of TLS.
+	store := a.keystore(pkix.Name{CommonName: "mallory", OrganizationalUnit: []string{"clerks, guests"}})
+	mallory, err := tls.X509KeyPair(store, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := roundTrip(t, at["SSL"], kgo.DialTLSConfig(a.trusting(mallory))); err == nil {
+		t.Error("a client whose name no rule matches is answered")
+	}
+	for what, change := range map[string]func(*tls.Config){
+		"TLS 1.3":       func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
+		"another suite": func(c *tls.Config) { c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256} },
+	} {
+		c := a.trusting(pair(a))
+		change(c)
+		if err := roundTrip(t, at["SSL"], kgo.DialTLSConfig(c)); err == nil {
+			t.Errorf("a client with %s is answered", what)
+		}
+	}
+	// Where clients log in by SASL, certificates are asked for only if the listener itself says so (KIP-684).
+	alice := kgo.SASL(plain.Auth{User: "alice", Pass: "alice-secret"}.AsMechanism())
+	if err := roundTrip(t, at["SASL_SSL"], kgo.DialTLSConfig(a.trusting()), alice); err != nil {
+		t.Errorf("log-in without a certificate: %v", err)
 	}
 }
 
@@ -459,6 +486,11 @@ func TestSecurity_BadSettings(t *testing.T) {
 		{"SSL", "ssl.keystore.location", junk, "not PEM"},
 		{"SSL", "ssl.keystore.location", encrypted, "encrypted"},
 		{"SSL", "ssl.keystore.type", "JKS", "keytool"},
+		{"SSL", "ssl.enabled.protocols", "TLSv1.1", "TLSv1.2"},
+		{"SSL", "ssl.enabled.protocols", "", "one at least"},
+		{"SSL", "ssl.cipher.suites", "TLS_RSA_WITH_RC4_128_SHA", "TLS_ECDHE_ECDSA"},
+		{"SSL", "ssl.principal.mapping.rules", "RULE:(?=a)/b/", "DEFAULT"},
+		{"SASL_PLAINTEXT", "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config", plainUsers, "ScramLoginModule"},
 		{"SSL", "ssl.client.auth", "maybe", "required, requested, none"},
 		{"SASL_PLAINTEXT", "sasl.enabled.mechanisms", "GSSAPI", "SCRAM-SHA-512"},
 		{"SASL_PLAINTEXT", "listener.name.sasl_plaintext.plain.sasl.jaas.config", "com.example.Module required user_a=\"topsecret\";", "PlainLoginModule"},

@@ -14,7 +14,7 @@ var brokerLayers = map[string][]string{
 	"broker/internal/fault":          {},
 	"broker/brokercmd":               {"broker", "broker/internal/config"},
 	"broker/brokertest":              {"broker"},
-	"broker/internal/server":         {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/quota", "broker/internal/loglevel", "broker/internal/wire", "broker/internal/shares", "broker/internal/txncoordinator", "broker/internal/fetchsession"},
+	"broker/internal/server":         {"broker/internal/fault", "broker/internal/coordinator", "broker/internal/replica", "broker/internal/cluster", "broker/internal/quota", "broker/internal/loglevel", "broker/internal/wire", "broker/internal/shares", "broker/internal/txncoordinator", "broker/internal/fetchsession", "broker/internal/principal"},
 	"broker/internal/fetchsession":   {},
 	"broker/internal/txncoordinator": {"broker/internal/txn", "broker/internal/statelog"},
 	"broker/internal/txn":            {},
@@ -36,7 +36,8 @@ var brokerLayers = map[string][]string{
 	"broker/internal/group":          {"broker/internal/assignor"},
 	"broker/internal/assignor":       {},
 	"broker/internal/wire":           {},
-	"broker/internal/config":         {},
+	"broker/internal/config":         {"broker/internal/principal"},
+	"broker/internal/principal":      {},
 }
 
 // below is everything that a layer reaches downwards.

@@ -32,6 +32,7 @@ var different = map[string]string{
 // onlyThere lists what may change at run time in Kafka and not here.
 var onlyThere = map[string]bool{
 	"listeners": true, "listener.security.protocol.map": true, "sasl.enabled.mechanisms": true, "sasl.jaas.config": true, "ssl.client.auth": true,
+	"ssl.cipher.suites": true, "ssl.enabled.protocols": true,
 	"ssl.keystore.certificate.chain": true, "ssl.keystore.key": true, "ssl.keystore.location": true, "ssl.keystore.type": true,
 	"ssl.truststore.certificates": true, "ssl.truststore.location": true, "ssl.truststore.type": true,
 }

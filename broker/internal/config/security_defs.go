@@ -1,11 +1,14 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"millrace/broker/internal/principal"
 )
 
 // securityDefs say how clients prove who they are. Each may also stand for one listener alone:
@@ -25,6 +28,10 @@ var securityDefs = []Def{
 		Doc: "The largest request of a client that has not logged in yet."},
 	{Name: "ssl.client.auth", Type: String, Default: "none", PerListener: true, rule: oneOf("required", "requested", "none"),
 		Doc: "Whether clients of a listener with TLS must show a certificate that the truststore vouches for."},
+	{Name: "ssl.cipher.suites", Type: List, PerListener: true, rule: cipherSuites(),
+		Doc: "The cipher suites of TLS 1.2, by their names in RFCs; empty is all that are safe. Those of TLS 1.3 are all there always."},
+	{Name: "ssl.enabled.protocols", Type: List, Default: "TLSv1.2,TLSv1.3", PerListener: true, rule: tlsVersions(),
+		Doc: "The versions of TLS that are spoken."},
 	{Name: "ssl.keystore.certificate.chain", Type: Password, Null: true, PerListener: true,
 		Doc: "The broker's certificate and those above it, PEM."},
 	{Name: "ssl.keystore.key", Type: Password, Null: true, PerListener: true,
@@ -33,6 +40,8 @@ var securityDefs = []Def{
 		Doc: "A PEM file with the private key and the certificates, instead of the two settings above."},
 	{Name: "ssl.keystore.type", Type: String, Default: "PEM", PerListener: true, rule: pemOnly(),
 		Doc: "The form of the keystore. Kafka's default is JKS; this broker reads PEM."},
+	{Name: "ssl.principal.mapping.rules", Type: String, Default: "DEFAULT", PerListener: true, rule: mappingRules(),
+		Doc: "What makes a principal of the name in a client's certificate: DEFAULT takes it as it is; the first rule that matches counts, and a name that none matches is turned away. Patterns are Go's."},
 	{Name: "ssl.truststore.certificates", Type: Password, Null: true, PerListener: true,
 		Doc: "The certificates that vouch for clients, PEM."},
 	{Name: "ssl.truststore.location", Type: String, Null: true, PerListener: true,
@@ -55,6 +64,33 @@ func mechanisms() rule {
 		}
 		return ""
 	}}
+}
+
+func mappingRules() rule {
+	return rule{"DEFAULT and RULE:PATTERN/REPLACEMENT/[L|U], with commas between", func(v any) string {
+		if _, err := principal.ParseRules(v.(string)); err != nil {
+			return err.Error()
+		}
+		return ""
+	}}
+}
+
+func tlsVersions() rule {
+	r := listOf("TLSv1.2", "TLSv1.3")
+	return rule{r.allowed, func(v any) string {
+		if len(v.([]string)) == 0 {
+			return "there must be one at least"
+		}
+		return r.check(v)
+	}}
+}
+
+func cipherSuites() rule {
+	var names []string
+	for _, suite := range tls.CipherSuites() {
+		names = append(names, suite.Name)
+	}
+	return listOf(names...)
 }
 
 const plainModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -98,6 +134,15 @@ func jaas() rule {
 	}}
 }
 
+// scramJaas takes the line that a Kafka has for SCRAM. It names the module; users are in the metadata.
+func scramJaas() rule {
+	const module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+	return text(module+" required;", "only "+module+" required …; is known here", func(s string) bool {
+		s, ok := strings.CutPrefix(strings.TrimSpace(s), module)
+		return ok && strings.HasPrefix(strings.TrimSpace(s), "required") && strings.HasSuffix(s, ";")
+	})
+}
+
 // listenerSetting finds the setting that a name of the form listener.name.NAME.SETTING is about; nil: none. SASL
 // settings may have a mechanism before them: listener.name.NAME.plain.sasl.jaas.config.
 func listenerSetting(name string) *Def {
@@ -121,20 +166,29 @@ func listenerSetting(name string) *Def {
 	}
 	d := *base
 	d.Name = name
+	if before, isJaas := strings.CutSuffix(name, ".sasl.jaas.config"); isJaas && (strings.HasSuffix(before, ".scram-sha-256") || strings.HasSuffix(before, ".scram-sha-512")) {
+		d.rule = scramJaas()
+	}
 	return &d
 }
 
 // OfListener is a security setting as it holds for one listener; ok is false where it is
 // not set and has no default.
 func (b *Broker) OfListener(listener, setting string) (value string, ok bool) {
-	if v, ok := b.set("listener.name." + strings.ToLower(listener) + "." + setting); ok {
-		return v.Value, true
+	if value, ok = b.OnlyOfListener(listener, setting); ok {
+		return value, true
 	}
 	d := byName[BrokerLevel][setting]
 	if d == nil { // with a mechanism before it
 		return "", false
 	}
 	return b.value(d)
+}
+
+// OnlyOfListener is a setting as it is given for one listener.
+func (b *Broker) OnlyOfListener(listener, setting string) (value string, ok bool) {
+	v, ok := b.set("listener.name." + strings.ToLower(listener) + "." + setting)
+	return v.Value, ok
 }
 
 // Protocol is the security protocol of a listener's name: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.

@@ -62,7 +62,7 @@ func (p *plain) Step(token []byte) ([]byte, error) {
 	case !p.verify(parts[1], parts[2]):
 		return nil, ErrRefused
 	case parts[0] != "" && parts[0] != parts[1]:
-		return nil, malformed("Authentication failed: Client requested an authorization id that is different from username")
+		return nil, otherName
 	}
 	p.user, p.done = parts[1], true
 	return nil, nil
@@ -77,6 +77,23 @@ func (p Passwords) Verify(user, password string) bool {
 	want, known := p[user]
 	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && known
+}
+
+// otherName is for a client that wants to be somebody else than who it proves to be.
+const otherName = malformedError("Authentication failed: Client requested an authorization id that is different from username")
+
+// Told is what a client hears of err, in Kafka's words: of a token that is out of form only
+// that it failed. again says that the client had logged in before (KIP-368).
+func Told(err error, mechanism string, again bool) string {
+	var m malformedError
+	if !errors.As(err, &m) || m == otherName {
+		return err.Error()
+	}
+	what := "authentication"
+	if again {
+		what = "re-authentication"
+	}
+	return "Authentication failed during " + what + " due to invalid credentials with SASL mechanism " + mechanism
 }
 
 type malformedError string

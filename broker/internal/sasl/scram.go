@@ -109,7 +109,7 @@ func (s *scram) Done() bool   { return s.done }
 func (s *scram) User() string { return s.user }
 
 func (s *scram) refused() error {
-	return malformedError("Authentication failed during authentication due to invalid credentials with SASL mechanism " + s.mechanism)
+	return malformed("wrong password or unknown user")
 }
 
 func (s *scram) Step(token []byte) ([]byte, error) {
@@ -145,7 +145,7 @@ func (s *scram) first(token string) ([]byte, error) {
 		return nil, malformed("Invalid SCRAM username")
 	}
 	if as, asked := strings.CutPrefix(authzid, "a="); authzid != "" && (!asked || as != name) {
-		return nil, malformed("Authentication failed: Client requested an authorization id that is different from username")
+		return nil, otherName
 	}
 	s.header = binding + "," + authzid + ","
 	s.user = user

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/sasl"
 )
 
 // SaslAuthenticate (API key 36), versions 0–2: one token of a log-in (KIP-152).
@@ -19,10 +21,11 @@ func (s *Server) saslAuthenticate(r *Request, req *kmsg.SASLAuthenticateRequest)
 		resp.ErrorMessage = text("SaslAuthenticate request received after successful authentication")
 		return resp
 	}
+	again := r.login.conn.principal != Anonymous
 	challenge, err := r.login.step(r.ctx, req.SASLAuthBytes)
 	if err != nil {
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
-		resp.ErrorMessage = text(err.Error())
+		resp.ErrorMessage = text(sasl.Told(err, r.login.mechanism, again))
 		return resp
 	}
 	resp.SASLAuthBytes = challenge

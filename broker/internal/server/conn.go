@@ -340,6 +340,9 @@ func (c *conn) flush() error {
 
 // write writes all parts. A client that takes nothing for the stall time is given up.
 func (c *conn) write(parts net.Buffers) error {
+	if c.listener.TLS != nil {
+		return c.writeTLS(parts)
+	}
 	for {
 		if err := c.nc.SetWriteDeadline(time.Now().Add(c.server.stall)); err != nil {
 			return err

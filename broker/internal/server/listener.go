@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"time"
 
+	"millrace/broker/internal/principal"
 	"millrace/broker/internal/sasl"
 )
 
@@ -15,6 +16,8 @@ type Listener struct {
 	AdvertisedPort int32
 	// TLS is spoken where it is set (SSL, SASL_SSL).
 	TLS *tls.Config
+	// Names make the principal from a client's certificate.
+	Names principal.Rules
 	// SASL is how clients log in (SASL_PLAINTEXT, SASL_SSL); nil: they do not.
 	SASL *SASL
 }
@@ -33,9 +36,13 @@ type SASL struct {
 }
 
 // principalOf is a TLS client's name in Kafka's form: that of its certificate.
-func principalOf(state tls.ConnectionState) string {
+func (l *Listener) principalOf(state tls.ConnectionState) (string, error) {
 	if len(state.PeerCertificates) == 0 {
-		return Anonymous
+		return Anonymous, nil
 	}
-	return "User:" + state.PeerCertificates[0].Subject.String()
+	name, err := principal.Name(state.PeerCertificates[0].RawSubject)
+	if err == nil {
+		name, err = l.Names.Apply(name)
+	}
+	return "User:" + name, err
 }

@@ -151,7 +151,10 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errNoTLS, err)
 	}
 	if c.listener.SASL == nil {
-		c.principal = principalOf(t.ConnectionState())
+		var err error
+		if c.principal, err = c.listener.principalOf(t.ConnectionState()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
