@@ -31,6 +31,11 @@ func (r *Request) user() string {
 	return name
 }
 
+// logsIn tells the requests of a log-in: nobody is known yet who could have used too much.
+func (r *Request) logsIn() bool {
+	return r.key == int16(kmsg.SASLHandshake) || r.key == int16(kmsg.SASLAuthenticate) || r.login != nil && r.login.state != loggedIn
+}
+
 // holdBack makes the client wait, no less than it has to already.
 func (r *Request) holdBack(wait time.Duration) { r.wait = max(r.wait, wait) }
 
@@ -59,7 +64,7 @@ func (s *Server) chargeTime(l *quota.Limits, r *Request) {
 // where there is no answer (Produce with acks=0).
 func (s *Server) charge(r *Request, resp kmsg.Response) time.Duration {
 	l := s.cluster.Image().Limits()
-	if l == nil {
+	if l == nil || r.logsIn() {
 		return 0
 	}
 	if r.key == int16(kmsg.Produce) {
