@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"millrace/broker/internal/config"
+	"millrace/broker/internal/quota"
 )
 
 // NewImage is the metadata of an empty log, as broker c sees it.
@@ -34,6 +35,7 @@ type editor struct {
 	Image
 	configs bool // settings of brokers changed: resolve everything again
 	renamed bool // topics came or went: sort again
+	limited bool // quotas changed, in a map of this editor's own: index them again
 }
 
 func edit(i *Image) *editor {
@@ -98,6 +100,9 @@ func (e *editor) finish(offset int64) *Image {
 	e.Offset = offset
 	if e.configs {
 		e.resolveAll()
+	}
+	if e.limited {
+		e.limits = quota.NewLimits(e.quotas)
 	}
 	if e.renamed {
 		e.sorted = slices.SortedFunc(maps.Values(e.topics), func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })

@@ -214,16 +214,16 @@ func (e *editor) setQuotas(c *SetQuotas) error {
 			values[key] = *value
 		}
 	}
-	e.quotas = maps.Clone(e.quotas)
-	if e.quotas == nil {
-		e.quotas = map[quota.Entity]map[string]float64{}
+	if !e.limited { // once for all commands
+		if e.quotas, e.limited = maps.Clone(e.quotas), true; e.quotas == nil {
+			e.quotas = map[quota.Entity]map[string]float64{}
+		}
 	}
 	if len(values) == 0 {
 		delete(e.quotas, entity)
 	} else {
 		e.quotas[entity] = values
 	}
-	e.limits = quota.NewLimits(e.quotas)
 	return nil
 }
 

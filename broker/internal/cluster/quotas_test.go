@@ -64,3 +64,27 @@ func TestQuotas_SurviveRestartAndSnapshot(t *testing.T) {
 		t.Errorf("limits without any quota: %v, %v", empty.Limits(), err)
 	}
 }
+
+// One request may name as many entities as fit into it; the work for each does not grow with their number.
+func TestQuotas_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx, log := context.Background(), &memoryLog{}
+	c, err := open(ctx, log, Options{Config: testConfig()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 30_000
+	one, changes := 1.0, make([]QuotaChange, many)
+	for i := range changes {
+		name := fmt.Sprint("user", i)
+		changes[i] = QuotaChange{Parts: []QuotaPart{{Type: "user", Name: &name}}, Ops: []QuotaOp{{"producer_byte_rate", &one}}}
+	}
+	for _, err := range c.AlterQuotas(ctx, changes, false) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(c.Image().Quotas()); got != many || !c.Image().Limits().Has(quota.ProducerBytes) {
+		t.Errorf("%d entities, want %d", got, many)
+	}
+}
