@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -215,6 +216,14 @@ func TestSecurity_LogIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	users, err := configs.On("1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(users.Configs, func(c kadm.Config) bool { return c.Key == "listener.name.sasl_ssl.plain.sasl.jaas.config" })
+	if i < 0 || !users.Configs[i].Sensitive || users.Configs[i].Value != nil {
+		t.Errorf("the users of a listener are not described as a sensitive setting without a value (at %d)", i)
+	}
 	for _, secret := range []string{"alice-secret", "carol-secret", "guessed", "PRIVATE KEY"} {
 		if strings.Contains(said.String(), secret) {
 			t.Errorf("%q is in the log", secret)
@@ -379,6 +388,9 @@ func TestSecurity_Order(t *testing.T) {
 		t.Errorf("handshake: %+v", got)
 	}
 	closed("ApiVersions between", r.ask(kmsg.NewPtrApiVersionsRequest(), 0))
+	r = dialRaw(t, address)
+	r.ask(kmsg.NewPtrApiVersionsRequest(), 0)
+	closed("ApiVersions twice", r.ask(kmsg.NewPtrApiVersionsRequest(), 0))
 
 	r = dialRaw(t, address)
 	if got := r.ask(handshake("GSSAPI"), 1).(*kmsg.SASLHandshakeResponse); got.ErrorCode != kerr.UnsupportedSaslMechanism.Code || len(got.SupportedMechanisms) != 3 {
@@ -508,6 +520,29 @@ func TestSecurity_BadSettings(t *testing.T) {
 		}
 		if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "topsecret") || strings.Contains(err.Error(), "alice-secret") {
 			t.Errorf("%s=%s: %v; want it to name %s, and no password", c.name, c.value, err, c.want)
+		}
+	}
+}
+
+// A listener has its own limit of connections, and leaves the others alone.
+func TestSecurity_ConnectionsOfAListener(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	at := secured(t, &said, append(newAuthority(t).tlsSettings(), "listener.name.sasl_plaintext.max.connections", "1")...)
+	first := dialRaw(t, at["SASL_PLAINTEXT"])
+	if first.ask(kmsg.NewPtrApiVersionsRequest(), 0) == nil {
+		t.Fatal("the first connection is not served")
+	}
+	if got := dialRaw(t, at["SASL_PLAINTEXT"]).ask(kmsg.NewPtrApiVersionsRequest(), 0); got != nil {
+		t.Error("a second connection is served")
+	}
+	if dialRaw(t, at["PLAINTEXT"]).ask(kmsg.NewPtrApiVersionsRequest(), 0) == nil {
+		t.Error("another listener is full too")
+	}
+	_ = first.Close()
+	for end := time.Now().Add(20 * time.Second); dialRaw(t, at["SASL_PLAINTEXT"]).ask(kmsg.NewPtrApiVersionsRequest(), 0) == nil; {
+		if time.Now().After(end) {
+			t.Fatal("the place of a closed connection is not given to another")
 		}
 	}
 }

@@ -1,10 +1,22 @@
 package config
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
 )
+
+// ConnectionsOn is how many connections one listener may have open at once, besides what holds
+// for all of them (listener.name.NAME.max.connections).
+func (b *Broker) ConnectionsOn(listener string) int32 {
+	if text, ok := b.OnlyOfListener(listener, "max.connections"); ok {
+		if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32); err == nil { // checked when it was set
+			return int32(n)
+		}
+	}
+	return math.MaxInt32
+}
 
 // ConnectionsOf is how many connections one address may have open at once.
 func (b *Broker) ConnectionsOf(ip string) int32 {

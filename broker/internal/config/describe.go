@@ -60,6 +60,33 @@ func (b *Broker) Describe() []Entry {
 		}
 		out = append(out, e)
 	}
+	return b.describeListeners(out)
+}
+
+// describeListeners adds what is set for single listeners.
+func (b *Broker) describeListeners(out []Entry) []Entry {
+	were := len(out)
+	for _, l := range b.all() {
+		for name, value := range l.set {
+			d := listenerSetting(name)
+			if d == nil {
+				continue
+			}
+			v := Value{name, value, l.source}
+			if d.Sensitive() {
+				v.Value = ""
+			}
+			at := slices.IndexFunc(out, func(e Entry) bool { return e.Def.Name == name })
+			if at < 0 {
+				at = len(out)
+				out = append(out, Entry{Def: d, Value: v.Value, Null: d.Sensitive(), Source: v.Source})
+			}
+			out[at].Values = append(out[at].Values, v)
+		}
+	}
+	if len(out) > were {
+		slices.SortFunc(out, func(x, y Entry) int { return strings.Compare(x.Def.Name, y.Def.Name) })
+	}
 	return out
 }
 

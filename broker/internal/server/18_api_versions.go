@@ -46,6 +46,9 @@ func (s *Server) apiVersions(r *Request, req *kmsg.ApiVersionsRequest) kmsg.Resp
 		}
 	}
 	resp.FinalizedFeaturesEpoch = image.Offset
+	if r.login != nil {
+		r.login.greeted = true
+	}
 	return resp
 }
 

@@ -32,6 +32,7 @@ type login struct {
 	state     loginState
 	mechanism string
 	exchange  sasl.Exchange
+	greeted   bool      // ApiVersions has been answered: once is enough before the log-in
 	raw       bool      // tokens without requests
 	expires   time.Time // zero: never
 	failed    error     // the connection ends after the answer
@@ -56,6 +57,10 @@ func (l *login) gate(key int16, size int32) error {
 	}
 	allowed := []int16{int16(kmsg.ApiVersions), int16(kmsg.SASLHandshake)}
 	switch l.state {
+	case greeting:
+		if l.greeted {
+			allowed = allowed[1:]
+		}
 	case proving:
 		allowed = []int16{int16(kmsg.SASLAuthenticate)}
 	case loggedIn:

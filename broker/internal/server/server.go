@@ -105,7 +105,8 @@ type Server struct {
 	mu       sync.Mutex     // guards all below
 	conns    map[*conn]struct{}
 	perIP    map[string]int
-	refusing bool // no further connection
+	on       map[*Listener]int // connections
+	refusing bool              // no further connection
 }
 
 // New returns a server that serves what Serve is given.
@@ -119,7 +120,7 @@ func New(o Options) *Server {
 		log: o.Log, levels: o.Levels, metrics: o.Metrics,
 		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
 		fetchSessions: fetchsession.New(int(o.Cluster.Image().Config.FetchSessionSlots)),
-		conns:         map[*conn]struct{}{}, perIP: map[string]int{},
+		conns:         map[*conn]struct{}{}, perIP: map[string]int{}, on: map[*Listener]int{},
 	}
 	s.quotas = quotaManager(o.Cluster.Image().Config)
 	s.draining, s.drain = context.WithCancel(context.Background())
@@ -178,11 +179,14 @@ func (s *Server) admit(nc net.Conn, listener *Listener) {
 		reason = refused.Error()
 	case len(s.conns) >= int(cfg.MaxConnections):
 		reason = "max.connections is reached"
+	case s.on[listener] >= int(cfg.ConnectionsOn(listener.Name)):
+		reason = "max.connections of listener " + listener.Name + " is reached"
 	case s.perIP[c.ip] >= int(cfg.ConnectionsOf(c.ip)):
 		reason = "max.connections.per.ip is reached"
 	default:
 		s.conns[c] = struct{}{}
 		s.perIP[c.ip]++
+		s.on[listener]++
 		s.wg.Add(1)
 	}
 	s.mu.Unlock()
@@ -198,6 +202,7 @@ func (s *Server) admit(nc net.Conn, listener *Listener) {
 		c.serve()
 		s.mu.Lock()
 		delete(s.conns, c)
+		s.on[listener]--
 		if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
 			delete(s.perIP, c.ip)
 		}
