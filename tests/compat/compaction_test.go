@@ -184,6 +184,7 @@ func TestCompaction(t *testing.T) {
 // What a reader from the beginning sees of a compacted topic: the latest record of each key with its offset, nothing
 // of aborted transactions, tombstones once more and then not.
 func compactKeys(t *testing.T, seeds []string) {
+	t.Helper()
 	l := newCompactedLog(t, seeds, "compact", nil)
 	l.write("a=1", "b=1", "c=1", "d=1")   // 0-3
 	l.write("a=2", "d=-")                 // 4, 5
@@ -219,6 +220,7 @@ func compactKeys(t *testing.T, seeds []string) {
 
 // Batches of every codec lose records and stay readable, to every library.
 func compactCodecs(t *testing.T, seeds []string) {
+	t.Helper()
 	l := newCompactedLog(t, seeds, "compact", nil)
 	var want []string
 	for i, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
@@ -233,6 +235,7 @@ func compactCodecs(t *testing.T, seeds []string) {
 
 // With both policies, old segments go as well. A record without a key is refused by either.
 func compactAndDelete(t *testing.T, seeds []string) {
+	t.Helper()
 	l := newCompactedLog(t, seeds, "compact,delete", map[string]string{"retention.ms": "3600000"})
 	l.at = time.Now().Add(-3 * time.Hour)
 	l.write("a=1", "b=1") // 0, 1: old

@@ -328,9 +328,9 @@ func TestFetch_Answers(t *testing.T) {
 	for v := int16(4); v <= 18; v++ {
 		f.say(fmt.Sprintf("version %d", v), v, f.request(want(a, 0, 35), want(a, 2, 0)))
 	}
-	limits := func(what string, version int16, max, first, second int32) {
+	limits := func(what string, version int16, most, first, second int32) {
 		req := f.request(want(a, 0, 0), want(a, 1, 0))
-		req.MaxBytes, req.Topics[0].Partitions[0].PartitionMaxBytes, req.Topics[0].Partitions[1].PartitionMaxBytes = max, first, second
+		req.MaxBytes, req.Topics[0].Partitions[0].PartitionMaxBytes, req.Topics[0].Partitions[1].PartitionMaxBytes = most, first, second
 		f.say(what, version, req)
 	}
 	for _, v := range []int16{4, 12, 17} {
@@ -383,9 +383,9 @@ func TestFetch_Answers(t *testing.T) {
 			f.say(fmt.Sprintf("replica %d with leader epoch", replica), v, req)
 		}
 	}
-	wait := func(what string, ms, min int32, parts ...wanted) {
+	wait := func(what string, ms, least int32, parts ...wanted) {
 		req := f.request(parts...)
-		req.MaxWaitMillis, req.MinBytes = ms, min
+		req.MaxWaitMillis, req.MinBytes = ms, least
 		f.say(what, 12, req)
 	}
 	const long, short = 20_000, 200
