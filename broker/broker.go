@@ -51,6 +51,8 @@ type Config struct {
 	HTTP string
 	// Settings are Kafka's settings, such as "num.partitions": "4".
 	Settings map[string]string
+	// ScramUsers are made when the broker starts, where they are not there.
+	ScramUsers []ScramUser
 	// Log is where the broker tells what happens; nil is slog.Default().
 	Log *slog.Logger
 	// StallTimeout is how long a half request, or an answer that nobody takes, is waited
@@ -126,6 +128,9 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 		return nil, err
 	}
 	if err := b.openData(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.addScramUsers(ctx); err != nil {
 		return nil, err
 	}
 	b.server = server.New(server.Options{

@@ -23,6 +23,7 @@ type Options struct {
 	File   string   // --config: a properties file
 	HTTP   string   // --http
 	Faults bool     // --faults
+	Scram  []string // --add-scram, repeated: a SCRAM user, or @FILE with one a line
 }
 
 // UsageError is returned for options that are wrong, before anything was opened.
@@ -39,6 +40,7 @@ func (o *Options) Register(f *flag.FlagSet) {
 	f.StringVar(&o.Data, "data", "", "`folder` of all data (log.dirs)")
 	f.Var((*list)(&o.Set), "set", "a setting by Kafka's name, `NAME=VALUE`; repeat for more")
 	f.StringVar(&o.File, "config", "", "properties `file` with settings by Kafka's names")
+	f.Var((*list)(&o.Scram), "add-scram", "a `user` to make where it is not there, SCRAM-SHA-512=[name=NAME,password=PASSWORD], or @FILE with one a line, which keeps the password from the list of processes; repeat for more")
 	f.StringVar(&o.HTTP, "http", "", "`address` of /healthz, /readyz and /metrics")
 	f.BoolVar(&o.Faults, "faults", false, "let the broker be made to fail on purpose at /admin/faults of --http; for tests and lessons only")
 }
@@ -74,6 +76,10 @@ func (o *Options) Config(log *slog.Logger) (broker.Config, error) {
 		}
 		cfg.Listen = append(cfg.Listen, l)
 	}
+	var err error
+	if cfg.ScramUsers, err = scramUsers(o.Scram); err != nil {
+		return cfg, &UsageError{fmt.Errorf("--add-scram: %w", err)}
+	}
 	if o.Data == "" && cfg.Settings["log.dirs"] == "" && cfg.Settings["log.dir"] == "" {
 		return cfg, &UsageError{fmt.Errorf("no data folder: give --data FOLDER, or log.dirs in the properties file")}
 	}
@@ -84,6 +90,34 @@ func (o *Options) Config(log *slog.Logger) (broker.Config, error) {
 		return cfg, &UsageError{err}
 	}
 	return cfg, nil
+}
+
+func scramUsers(given []string) (users []broker.ScramUser, err error) {
+	var lines []string
+	for _, s := range given {
+		path, isFile := strings.CutPrefix(s, "@")
+		if !isFile {
+			lines = append(lines, s)
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				lines = append(lines, line)
+			}
+		}
+	}
+	for _, line := range lines {
+		u, err := broker.ParseScramUser(line)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, u)
+	}
+	return users, nil
 }
 
 // Run runs a broker until ctx ends. An error is a *UsageError when the options are wrong.

@@ -53,6 +53,8 @@ func TestOptions_Refuses(t *testing.T) {
 		"bad value":       {[]string{"--data", "d", "--set", "num.partitions=0"}, "num.partitions"},
 		"no value":        {[]string{"--data", "d", "--set", "num.partitions"}, "--set"},
 		"bad listen":      {[]string{"--data", "d", "--listen", "9092"}, "--listen"},
+		"no users' file":  {[]string{"--data", "d", "--add-scram", "@/does/not/exist"}, "/does/not/exist"},
+		"bad user":        {[]string{"--data", "d", "--add-scram", "SCRAM-SHA-1=[name=a,password=b]"}, "Unknown SCRAM mechanism"},
 		"no file":         {[]string{"--data", "d", "--config", "/does/not/exist"}, "/does/not/exist"},
 	} {
 		o := parse(t, tc.args...)

@@ -62,7 +62,7 @@ func (p *plain) Step(token []byte) ([]byte, error) {
 	case !p.verify(parts[1], parts[2]):
 		return nil, ErrRefused
 	case parts[0] != "" && parts[0] != parts[1]:
-		return nil, otherName
+		return nil, errOtherName
 	}
 	p.user, p.done = parts[1], true
 	return nil, nil
@@ -79,14 +79,14 @@ func (p Passwords) Verify(user, password string) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && known
 }
 
-// otherName is for a client that wants to be somebody else than who it proves to be.
-const otherName = malformedError("Authentication failed: Client requested an authorization id that is different from username")
+// errOtherName is for a client that wants to be somebody else than who it proves to be.
+const errOtherName = malformedError("Authentication failed: Client requested an authorization id that is different from username")
 
 // Told is what a client hears of err, in Kafka's words: of a token that is out of form only
 // that it failed. again says that the client had logged in before (KIP-368).
 func Told(err error, mechanism string, again bool) string {
 	var m malformedError
-	if !errors.As(err, &m) || m == otherName {
+	if !errors.As(err, &m) || m == errOtherName {
 		return err.Error()
 	}
 	what := "authentication"

@@ -145,7 +145,7 @@ func (s *scram) first(token string) ([]byte, error) {
 		return nil, malformed("Invalid SCRAM username")
 	}
 	if as, asked := strings.CutPrefix(authzid, "a="); authzid != "" && (!asked || as != name) {
-		return nil, otherName
+		return nil, errOtherName
 	}
 	s.header = binding + "," + authzid + ","
 	s.user = user
