@@ -146,7 +146,7 @@ func (s *adminScenario) run(t *testing.T, d *datadriven.TestData) string {
 		return "error: " + err.Error() + "\n"
 	}
 	if os.Getenv("MILLRACE_PEER") != "" && d.Cmd != "metadata" && !strings.HasPrefix(d.Cmd, "describe") {
-		<-time.After(time.Second) // Kafka's brokers apply changes some time after they are answered
+		<-time.After(250 * time.Millisecond) // Kafka's brokers apply changes some time after they are answered
 	}
 	var out strings.Builder
 	s.print(&out, resp, d)
