@@ -387,7 +387,16 @@ func TestSecurity_Order(t *testing.T) {
 	if got := r.ask(handshake("PLAIN"), 1).(*kmsg.SASLHandshakeResponse); got.ErrorCode != 0 || len(got.SupportedMechanisms) != 3 {
 		t.Errorf("handshake: %+v", got)
 	}
-	closed("ApiVersions between", r.ask(kmsg.NewPtrApiVersionsRequest(), 0))
+	if got, ok := r.ask(kmsg.NewPtrApiVersionsRequest(), 0).(*kmsg.ApiVersionsResponse); !ok || got.ErrorCode != kerr.IllegalSaslState.Code {
+		t.Errorf("ApiVersions between: %+v", got)
+	}
+	closed("after ApiVersions between", r.ask(token(aliceToken), 1))
+	r = dialRaw(t, address)
+	r.ask(handshake("PLAIN"), 1)
+	if got, ok := r.ask(handshake("PLAIN"), 1).(*kmsg.SASLHandshakeResponse); !ok || got.ErrorCode != kerr.IllegalSaslState.Code {
+		t.Errorf("SaslHandshake twice: %+v", got)
+	}
+	closed("after SaslHandshake twice", r.ask(token(aliceToken), 1))
 	r = dialRaw(t, address)
 	r.ask(kmsg.NewPtrApiVersionsRequest(), 0)
 	closed("ApiVersions twice", r.ask(kmsg.NewPtrApiVersionsRequest(), 0))
@@ -473,6 +482,18 @@ func TestSecurity_LogInAgain(t *testing.T) {
 	r.ask(handshake("PLAIN"), 1)
 	if got := r.ask(token("\x00bob\x00bob\"s"), 2).(*kmsg.SASLAuthenticateResponse); got.ErrorCode != kerr.SaslAuthenticationFailed.Code || !strings.Contains(*got.ErrorMessage, "Cannot change principals") {
 		t.Errorf("as somebody else: %+v", got)
+	}
+	// Another mechanism is answered and then refused, one that is not enabled is not answered: as in Kafka.
+	for mechanism, answered := range map[string]bool{"SCRAM-SHA-256": true, "GSSAPI": false} {
+		r = dialRaw(t, at["SASL_PLAINTEXT"])
+		r.ask(handshake("PLAIN"), 1)
+		r.ask(token(aliceToken), 2)
+		if got := r.ask(handshake(mechanism), 1); (got != nil) != answered {
+			t.Errorf("again by %s: %+v", mechanism, got)
+		}
+		if got := r.ask(token(aliceToken), 2); got != nil {
+			t.Errorf("again by %s: the connection goes on with %+v", mechanism, got)
+		}
 	}
 	// A client that does log in again goes on, whatever the time is.
 	a := newAuthority(t)

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -54,7 +55,7 @@ func (p *plain) Step(token []byte) ([]byte, error) {
 	parts := strings.Split(string(token), "\x00")
 	switch {
 	case len(parts) != 3:
-		return nil, malformed("Invalid SASL/PLAIN response: expected 3 tokens")
+		return nil, malformed(fmt.Sprintf("Invalid SASL/PLAIN response: expected 3 tokens, got %d", min(len(parts), 4)))
 	case parts[1] == "":
 		return nil, malformed("Authentication failed: username not specified")
 	case parts[2] == "":
@@ -82,11 +83,10 @@ func (p Passwords) Verify(user, password string) bool {
 // errOtherName is for a client that wants to be somebody else than who it proves to be.
 const errOtherName = malformedError("Authentication failed: Client requested an authorization id that is different from username")
 
-// Told is what a client hears of err, in Kafka's words: of a token that is out of form only
-// that it failed. again says that the client had logged in before (KIP-368).
+// Told is what a client hears of err, in Kafka's words: of SCRAM only that it failed, whatever the
+// reason. again says that the client had logged in before (KIP-368).
 func Told(err error, mechanism string, again bool) string {
-	var m malformedError
-	if !errors.As(err, &m) || m == errOtherName {
+	if mechanism == Plain || errors.Is(err, errOtherName) {
 		return err.Error()
 	}
 	what := "authentication"

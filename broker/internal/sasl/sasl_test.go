@@ -37,22 +37,27 @@ func TestPlain(t *testing.T) {
 
 func TestTold(t *testing.T) {
 	t.Parallel()
-	const failed = "Authentication failed during authentication due to invalid credentials with SASL mechanism PLAIN"
 	for token, want := range map[string]string{
-		"alice\x00secret":         failed,
-		"\x00\x00secret":          failed,
-		"\x00alice\x00":           failed,
-		"\x00alice\x00wrong":      "Authentication failed: Invalid username or password",
-		"bob\x00alice\x00secret":  "Authentication failed: Client requested an authorization id that is different from username",
-		"\x00mallory\x00whatever": "Authentication failed: Invalid username or password",
+		"alice\x00secret":          "Invalid SASL/PLAIN response: expected 3 tokens, got 2",
+		"\x00\x00\x00\x00\x00\x00": "Invalid SASL/PLAIN response: expected 3 tokens, got 4",
+		"\x00\x00secret":           "Authentication failed: username not specified",
+		"\x00alice\x00":            "Authentication failed: password not specified",
+		"\x00alice\x00wrong":       "Authentication failed: Invalid username or password",
+		"bob\x00alice\x00secret":   "Authentication failed: Client requested an authorization id that is different from username",
+		"\x00mallory\x00whatever":  "Authentication failed: Invalid username or password",
 	} {
 		_, err := NewPlain(Passwords{"alice": "secret"}.Verify).Step([]byte(token))
 		if err == nil || Told(err, Plain, false) != want {
 			t.Errorf("%q: %v; want %s", token, err, want)
 		}
-		if again := Told(err, Plain, true); again != strings.Replace(want, "during authentication", "during re-authentication", 1) {
-			t.Errorf("%q, again: %s", token, again)
-		}
+	}
+	const failed = " due to invalid credentials with SASL mechanism SCRAM-SHA-256"
+	_, err := NewScram(ScramSHA256, nil, nil).Step([]byte("x"))
+	if told := Told(err, ScramSHA256, false); told != "Authentication failed during authentication"+failed {
+		t.Error(told)
+	}
+	if told := Told(err, ScramSHA256, true); told != "Authentication failed during re-authentication"+failed {
+		t.Error(told)
 	}
 }
 

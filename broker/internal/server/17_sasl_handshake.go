@@ -16,7 +16,11 @@ func (s *Server) saslHandshake(r *Request, req *kmsg.SASLHandshakeRequest) kmsg.
 		resp.ErrorCode = kerr.IllegalSaslState.Code
 		return resp
 	}
+	again := r.login.state == loggedIn
 	resp.ErrorCode = r.login.begin(req.Mechanism, r.Version)
+	if again && resp.ErrorCode == kerr.UnsupportedSaslMechanism.Code {
+		return &hangUp{reason: r.login.failed.Error()} // Kafka answers nothing then
+	}
 	if resp.ErrorCode != kerr.IllegalSaslState.Code {
 		resp.SupportedMechanisms = r.login.on.Mechanisms
 	}

@@ -24,6 +24,10 @@ var softwarePattern = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0
 
 func (s *Server) apiVersions(r *Request, req *kmsg.ApiVersionsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+	if r.login != nil && r.login.failed != nil {
+		resp.ErrorCode = kerr.IllegalSaslState.Code
+		return resp
+	}
 	if r.Version >= 3 && !(softwarePattern.MatchString(req.ClientSoftwareName) && softwarePattern.MatchString(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp

@@ -28,6 +28,7 @@ func (s *Server) saslAuthenticate(r *Request, req *kmsg.SASLAuthenticateRequest)
 		resp.ErrorMessage = text(sasl.Told(err, r.login.mechanism, again))
 		return resp
 	}
+	resp.ErrorMessage = text("") // not null, as in Kafka
 	resp.SASLAuthBytes = challenge
 	if resp.SASLAuthBytes == nil {
 		resp.SASLAuthBytes = []byte{}

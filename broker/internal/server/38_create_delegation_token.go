@@ -10,7 +10,8 @@ func (s *Server) createDelegationToken(r *Request, req *kmsg.CreateDelegationTok
 	resp.ErrorCode = noTokens(r)
 	resp.PrincipalType, resp.PrincipalName = "User", r.user()
 	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = "User", r.user()
-	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = -1, -1, -1
+	at := noTime(resp.ErrorCode)
+	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = at, at, at
 	resp.HMAC = []byte{}
 	return resp
 }

@@ -7,6 +7,7 @@ func init() { register(39, 1, 2, (*Server).renewDelegationToken) }
 
 func (s *Server) renewDelegationToken(r *Request, req *kmsg.RenewDelegationTokenRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.RenewDelegationTokenResponse)
-	resp.ErrorCode, resp.ExpiryTimestamp = noTokens(r), -1
+	resp.ErrorCode = noTokens(r)
+	resp.ExpiryTimestamp = noTime(resp.ErrorCode)
 	return resp
 }

@@ -7,6 +7,7 @@ func init() { register(40, 1, 2, (*Server).expireDelegationToken) }
 
 func (s *Server) expireDelegationToken(r *Request, req *kmsg.ExpireDelegationTokenRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ExpireDelegationTokenResponse)
-	resp.ErrorCode, resp.ExpiryTimestamp = noTokens(r), -1
+	resp.ErrorCode = noTokens(r)
+	resp.ExpiryTimestamp = noTime(resp.ErrorCode)
 	return resp
 }

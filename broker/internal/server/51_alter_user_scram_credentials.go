@@ -40,6 +40,9 @@ func (s *Server) alterUserScramCredentials(r *Request, req *kmsg.AlterUserSCRAMC
 		key := cluster.ScramKey{User: u.Name, Mechanism: scramMechanisms[u.Mechanism]}
 		change := cluster.ScramChange{ScramKey: key}
 		err := cluster.CheckScram(key.User, key.Mechanism, u.Iterations)
+		if err == nil && len(u.SaltedPassword) == 0 { // whoever knows that could log in
+			err = &cluster.Error{Kind: cluster.ErrUnacceptableCredential, Message: "Empty salted password"}
+		}
 		if err == nil {
 			credential := sasl.CredentialOf(key.Mechanism, u.Salt, u.SaltedPassword, u.Iterations)
 			change.Set = &credential

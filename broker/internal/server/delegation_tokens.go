@@ -11,3 +11,11 @@ func noTokens(r *Request) int16 {
 	}
 	return kerr.DelegationTokenAuthDisabled.Code
 }
+
+// noTime is the time in a refusal, as Kafka fills it in.
+func noTime(code int16) int64 {
+	if code == kerr.DelegationTokenRequestNotAllowed.Code {
+		return -1
+	}
+	return 0
+}

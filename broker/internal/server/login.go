@@ -62,6 +62,10 @@ func (l *login) gate(key int16, size int32) error {
 			allowed = allowed[1:]
 		}
 	case proving:
+		if slices.Contains(allowed, key) { // answered with ILLEGAL_SASL_STATE
+			l.failed = fmt.Errorf("unexpected %s in the middle of the log-in", kmsg.NameForKey(key))
+			return nil
+		}
 		allowed = []int16{int16(kmsg.SASLAuthenticate)}
 	case loggedIn:
 		if l.expires.IsZero() || time.Now().Before(l.expires) {
@@ -80,18 +84,16 @@ func (l *login) gate(key int16, size int32) error {
 
 // begin starts an exchange. It returns a Kafka error code.
 func (l *login) begin(mechanism string, version int16) int16 {
-	if l.state == loggedIn && l.on.Session == 0 {
+	if l.state == proving || l.state == loggedIn && l.on.Session == 0 {
 		return kerr.IllegalSaslState.Code
 	}
 	if !slices.Contains(l.on.Mechanisms, mechanism) {
-		if l.state != loggedIn {
-			l.failed = fmt.Errorf("SASL mechanism %.40q is not enabled, %v are", mechanism, l.on.Mechanisms)
-		}
+		l.failed = fmt.Errorf("SASL mechanism %.40q is not enabled, %v are", mechanism, l.on.Mechanisms)
 		return kerr.UnsupportedSaslMechanism.Code
 	}
 	if l.state == loggedIn && mechanism != l.mechanism {
 		l.failed = fmt.Errorf("log-in again by %s, the first was by %s", mechanism, l.mechanism)
-		return kerr.IllegalSaslState.Code
+		return 0 // as Kafka answers before it closes
 	}
 	if mechanism == sasl.Plain {
 		l.exchange = sasl.NewPlain(l.on.Users.Verify)
