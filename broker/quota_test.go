@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"bytes"
 	"context"
 	"sync/atomic"
 	"testing"
@@ -21,7 +20,7 @@ func (n *throttles) OnBrokerThrottle(kgo.BrokerMetadata, time.Duration, bool) { 
 // is a log-in.
 func TestQuota_OfAUser(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
+	var said logText
 	addresses := secured(t, &said, append(newAuthority(t).tlsSettings(), "quota.window.num", "2")...)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,9 +38,27 @@ import (
 
 const plainUsers = `org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="alice-secret" user_bob="bob\"s";`
 
+// logText is what a log says, while it is written.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // secured starts a broker with a listener of its own for each security protocol, and returns
 // their addresses by protocol. The log goes to said.
-func secured(t *testing.T, said *bytes.Buffer, settings ...string) map[string]string {
+func secured(t *testing.T, said *logText, settings ...string) map[string]string {
 	t.Helper()
 	addresses := map[string]string{}
 	options := []brokertest.Option{
@@ -166,7 +185,7 @@ func setScram(t *testing.T, address, user, password string) {
 func TestSecurity_LogIn(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	var said bytes.Buffer
+	var said logText
 	at := secured(t, &said, a.tlsSettings()...)
 	setScram(t, at["PLAINTEXT"], "carol", "carol-secret")
 	good := map[string]sasl.Mechanism{
@@ -241,7 +260,7 @@ func TestSecurity_LogIn(t *testing.T) {
 func TestSecurity_ClientCertificates(t *testing.T) {
 	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)
-	var said bytes.Buffer
+	var said logText
 	at := secured(t, &said, append(a.tlsSettings(), "ssl.client.auth", "required", "ssl.truststore.location", a.file("trust.pem", a.pem),
 		"ssl.principal.mapping.rules", "RULE:^CN=(.*?),OU=clerks$/$1/U,RULE:^CN=(.*?),OU=guests$/$1/", "listener.name.ssl.ssl.enabled.protocols", "TLSv1.2",
 		"listener.name.ssl.ssl.cipher.suites", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
@@ -368,7 +387,7 @@ const aliceToken = "\x00alice\x00alice-secret"
 
 func TestSecurity_Order(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
+	var said logText
 	at := secured(t, &said, newAuthority(t).tlsSettings()...)
 	address := at["SASL_PLAINTEXT"]
 	closed := func(name string, r kmsg.Response) {
@@ -466,7 +485,7 @@ func TestSecurity_Order(t *testing.T) {
 
 func TestSecurity_LogInAgain(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
+	var said logText
 	at := secured(t, &said, append(newAuthority(t).tlsSettings(), "connections.max.reauth.ms", "3600000",
 		"listener.name.sasl_ssl.connections.max.reauth.ms", "1")...)
 	r := dialRaw(t, at["SASL_PLAINTEXT"])
@@ -548,7 +567,7 @@ func TestSecurity_BadSettings(t *testing.T) {
 // A listener has its own limit of connections, and leaves the others alone.
 func TestSecurity_ConnectionsOfAListener(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
+	var said logText
 	at := secured(t, &said, append(newAuthority(t).tlsSettings(), "listener.name.sasl_plaintext.max.connections", "1")...)
 	first := dialRaw(t, at["SASL_PLAINTEXT"])
 	if first.ask(kmsg.NewPtrApiVersionsRequest(), 0) == nil {
