@@ -3,13 +3,13 @@ package config
 // logDefs are about the data on disk. Those that a topic may set for itself reach
 // [Broker.Topic] through the topic's setting of which they are the synonym.
 var logDefs = []Def{
-	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: gzipLevel(), Update: PerBroker, Ignored: true,
+	{Name: "compression.gzip.level", Type: Int, Default: "-1", rule: gzipLevel(), Update: PerBroker,
 		Doc: "How hard gzip works when the broker compresses: 1 is fast, 9 is small, -1 is the library's choice."},
-	{Name: "compression.lz4.level", Type: Int, Default: "9", rule: between(1, 17), Update: PerBroker, Ignored: true,
+	{Name: "compression.lz4.level", Type: Int, Default: "9", rule: between(1, 17), Update: PerBroker,
 		Doc: "How hard lz4 works when the broker compresses: 1 is fast, 17 is small."},
-	{Name: "compression.type", Type: String, Default: "producer", rule: oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"), Update: PerBroker, Ignored: true,
+	{Name: "compression.type", Type: String, Default: "producer", rule: oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"), Update: PerBroker,
 		Doc: "How batches are stored: producer keeps what the producer chose, anything else names the codec to store with."},
-	{Name: "compression.zstd.level", Type: Int, Default: "3", rule: between(-131072, 22), Update: PerBroker, Ignored: true,
+	{Name: "compression.zstd.level", Type: Int, Default: "3", rule: between(-131072, 22), Update: PerBroker,
 		Doc: "How hard zstd works when the broker compresses: higher is smaller and slower."},
 	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", rule: atLeast(0), Update: PerBroker,
 		Doc:  "How long the cleaner rests when there is nothing to clean.",

@@ -24,6 +24,11 @@ type Topic struct {
 	MessageTimestampBeforeMaxMs int64
 	MessageTimestampAfterMaxMs  int64
 
+	CompressionType      string // producer, uncompressed, gzip, snappy, lz4, zstd
+	CompressionGzipLevel int32
+	CompressionLz4Level  int32
+	CompressionZstdLevel int32
+
 	MinCompactionLagMs     int64
 	MaxCompactionLagMs     int64
 	MinCleanableDirtyRatio float64
@@ -42,6 +47,27 @@ func (t *Topic) Delete() bool { return contains(t.CleanupPolicy, "delete") }
 
 // LogAppendTime reports whether the broker stamps records with its own clock.
 func (t *Topic) LogAppendTime() bool { return t.MessageTimestampType == "LogAppendTime" }
+
+// Codec is how the broker compresses what it stores.
+type Codec struct {
+	Name  string
+	Level int // by the codec's own numbers; 0 where it has none
+}
+
+// Codec reports in which codec the broker stores batches, and whether it does: otherwise they stay as the
+// producer made them.
+func (t *Topic) Codec() (c Codec, compresses bool) {
+	c.Name = t.CompressionType
+	switch c.Name {
+	case "gzip":
+		c.Level = int(t.CompressionGzipLevel)
+	case "lz4":
+		c.Level = int(t.CompressionLz4Level)
+	case "zstd":
+		c.Level = int(t.CompressionZstdLevel)
+	}
+	return c, c.Name != "producer" && c.Name != ""
+}
 
 func contains(list []string, s string) bool {
 	for _, e := range list {

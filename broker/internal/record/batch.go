@@ -138,6 +138,13 @@ func (b Batch) SetLogAppendTime(ms int64) {
 	b.seal()
 }
 
+// setCreateTime says that the records have the producer's timestamps, of which ms is the largest.
+func (b Batch) setCreateTime(ms int64) {
+	b[attributesAt+1] &^= logAppendTimeBit
+	binary.BigEndian.PutUint64(b[maxTimestampAt:], uint64(ms))
+	b.seal()
+}
+
 func (b Batch) seal() { binary.BigEndian.PutUint32(b[crcAt:], b.Checksum()) }
 
 // Next splits the first batch from buf. Only lengths and magic are looked at; the checksum

@@ -57,7 +57,7 @@ func (b *Builder) Build() (Batch, error) {
 		return nil, nil
 	}
 	batch := make(Batch, HeaderSize, HeaderSize+len(b.records))
-	out, err := compress(b.Compression, batch, b.records)
+	out, err := compress(Codec{Compression: b.Compression}, batch, b.records)
 	if err != nil {
 		return nil, err
 	}

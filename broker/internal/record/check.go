@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -12,10 +11,13 @@ type Limits struct {
 	NeedKey       bool // cleanup.policy contains compact: a record without a key is refused
 	AllowControl  bool // the broker writes for itself: control batches are let through
 
-	// Timestamps outside [MinTimestamp, MaxTimestamp] are refused, when CheckTime is set.
+	// CheckTime: the producer's timestamps stand. Those outside [MinTimestamp, MaxTimestamp] are refused, and
+	// the header is put right where it says otherwise than the records.
 	CheckTime    bool
 	MinTimestamp int64
 	MaxTimestamp int64
+	// StampTime: the broker's timestamps stand. A batch that claims to have them already is refused.
+	StampTime bool
 }
 
 // Summary is what Check learned on its way.
@@ -31,8 +33,8 @@ const minRecordSize = 7
 
 // Check tells whether buf is a sequence of whole batches that may be appended: lengths,
 // magic, CRC-32C, counts against offsets, sequence numbers, limits. The records of an
-// uncompressed batch are walked by their lengths; nothing is decompressed unless
-// a limit needs the records themselves.
+// uncompressed batch are walked, field by field; nothing is decompressed unless
+// a limit needs the records themselves. Records that break a limit are named by a *RejectedError.
 func Check(buf []byte, lim Limits) (Summary, error) {
 	sum := Summary{MaxTimestamp: NoTimestamp}
 	if len(buf) == 0 {
@@ -82,51 +84,41 @@ func (b Batch) check(lim Limits) error {
 	case b.Transactional() && b.ProducerID() < 0:
 		return fmt.Errorf("%w: transactional batch without producer id", ErrInvalid)
 	}
-	if b.Compression() == None {
-		if err := b.walk(); err != nil {
-			return err
-		}
+	if b.Control() && b.Compression() == None {
+		_, err := b.walk(b.Payload(), Limits{})
+		return err
 	}
 	return b.checkRecords(lim)
 }
 
-// walk steps over the records of an uncompressed batch: exactly count of them must fill it.
-func (b Batch) walk() error {
-	p, count := b.Payload(), int(b.Count())
-	if count > len(p)/minRecordSize {
-		return fmt.Errorf("%w: %d records in %d bytes", ErrInvalid, count, len(p))
-	}
-	for i := range count {
-		size, n := binary.Varint(p)
-		if n <= 0 || size < minRecordSize-1 || size > int64(len(p)-n) {
-			return fmt.Errorf("%w: record %d of %d has a length that does not fit", ErrInvalid, i, count)
+// checkRecords looks at the records, where they can be seen or have to be.
+func (b Batch) checkRecords(lim Limits) error {
+	p := b.Payload()
+	if b.Compression() != None {
+		// The largest timestamp is taken from the header, unless that is a reason to look.
+		suspect := lim.CheckTime && (lim.MinTimestamp > 0 || b.MaxTimestamp() > lim.MaxTimestamp || b.LogAppendTime()) || lim.StampTime && b.LogAppendTime()
+		if b.Control() || !lim.NeedKey && !suspect {
+			b.mend(lim, b.MaxTimestamp())
+			return nil
 		}
-		p = p[n+int(size):]
+		done := decompressing()
+		defer done()
+		var err error
+		if p, err = decompress(b.Compression(), p, MaxDecompressed); err != nil {
+			return fmt.Errorf("%w: %w", ErrUndecodable, err)
+		}
 	}
-	if len(p) != 0 {
-		return fmt.Errorf("%w: %d bytes after the last of %d records", ErrInvalid, len(p), count)
+	largest, err := b.walk(p, lim)
+	if err != nil {
+		return err
 	}
+	b.mend(lim, largest)
 	return nil
 }
 
-// checkRecords applies the limits that need more than the header.
-func (b Batch) checkRecords(lim Limits) error {
-	if lim.CheckTime && b.MaxTimestamp() > lim.MaxTimestamp {
-		return fmt.Errorf("%w: %d is after %d", ErrTimestamp, b.MaxTimestamp(), lim.MaxTimestamp)
+// mend puts the header right where the producer's timestamps stand.
+func (b Batch) mend(lim Limits, largest int64) {
+	if lim.CheckTime && (largest != b.MaxTimestamp() || b.LogAppendTime()) {
+		b.setCreateTime(largest)
 	}
-	needTimes := lim.CheckTime && lim.MinTimestamp > 0
-	if (!lim.NeedKey && !needTimes) || b.Control() {
-		return nil
-	}
-	for r, err := range b.Records(MaxDecompressed) {
-		switch {
-		case err != nil:
-			return err
-		case lim.NeedKey && r.Key == nil:
-			return fmt.Errorf("%w: compacted topic cannot accept message without key", ErrInvalid)
-		case needTimes && r.Timestamp < lim.MinTimestamp:
-			return fmt.Errorf("%w: %d is before %d", ErrTimestamp, r.Timestamp, lim.MinTimestamp)
-		}
-	}
-	return nil
 }

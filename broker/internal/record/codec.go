@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -26,13 +25,6 @@ var (
 			panic(err) // the options above are constants
 		}
 		return r
-	}}
-	zstdWriters = sync.Pool{New: func() any {
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			panic(err) // the options above are constants
-		}
-		return w
 	}}
 )
 
@@ -137,35 +129,4 @@ func unsnappyBlock(out, block []byte, limit int) ([]byte, error) {
 		return decoded, nil
 	}
 	return append(out, decoded...), nil
-}
-
-// compress appends src to dst in the given codec.
-func compress(c Compression, dst, src []byte) ([]byte, error) {
-	switch c {
-	case None:
-		return append(dst, src...), nil
-	case Snappy:
-		return append(dst, s2.EncodeSnappy(nil, src)...), nil
-	case Zstd:
-		w := zstdWriters.Get().(*zstd.Encoder)
-		defer zstdWriters.Put(w)
-		return w.EncodeAll(src, dst), nil
-	case Gzip:
-		return compressStream(dst, src, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
-	case LZ4:
-		return compressStream(dst, src, func(w io.Writer) io.WriteCloser { return lz4.NewWriter(w) })
-	}
-	return nil, fmt.Errorf("%w: %d", ErrUnsupportedCompression, c)
-}
-
-func compressStream(dst, src []byte, open func(io.Writer) io.WriteCloser) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	w := open(buf)
-	if _, err := w.Write(src); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
 }

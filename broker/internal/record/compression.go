@@ -30,3 +30,13 @@ func (c Compression) String() string {
 	}
 	return fmt.Sprintf("compression(%d)", int8(c))
 }
+
+// ParseCompression is the codec of that name; None, which Kafka's settings call uncompressed too, if there is none.
+func ParseCompression(name string) Compression {
+	for c := Gzip; c <= Zstd; c++ {
+		if c.String() == name {
+			return c
+		}
+	}
+	return None
+}

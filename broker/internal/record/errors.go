@@ -15,6 +15,8 @@ var (
 	ErrUnsupportedFormat = errors.New("unsupported message format")
 	// ErrTimestamp is returned when a timestamp is out of the allowed range: INVALID_TIMESTAMP.
 	ErrTimestamp = errors.New("invalid timestamp")
-	// ErrUnsupportedCompression is returned for a compression type that does not exist: UNSUPPORTED_COMPRESSION_TYPE.
+	// ErrUnsupportedCompression is returned for a compression type that does not exist: UNKNOWN_SERVER_ERROR, as from Kafka.
 	ErrUnsupportedCompression = errors.New("unsupported compression type")
+	// ErrUndecodable is returned when the records of an intact batch cannot be decompressed: UNKNOWN_SERVER_ERROR, as from Kafka.
+	ErrUndecodable = errors.New("records cannot be decompressed")
 )

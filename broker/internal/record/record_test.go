@@ -211,7 +211,7 @@ func TestDecompress_Bounded(t *testing.T) {
 	t.Parallel()
 	bomb := make([]byte, 8<<20)
 	for _, c := range codecs[1:] {
-		packed, err := compress(c, nil, bomb)
+		packed, err := compress(Codec{Compression: c}, nil, bomb)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func seal(data []byte) {
 // FuzzDecompress: no codec panics or returns more than it may.
 func FuzzDecompress(f *testing.F) {
 	for _, c := range codecs {
-		packed, err := compress(c, nil, bytes.Repeat([]byte("abc"), 100))
+		packed, err := compress(Codec{Compression: c}, nil, bytes.Repeat([]byte("abc"), 100))
 		if err != nil {
 			f.Fatal(err)
 		}

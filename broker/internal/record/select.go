@@ -95,7 +95,7 @@ func (s *Selection) Build(horizon int64) (Batch, error) {
 	}
 	out := make(Batch, HeaderSize, HeaderSize+len(payload))
 	copy(out, from[:HeaderSize])
-	out, err := compress(from.Compression(), out, payload)
+	out, err := compress(Codec{Compression: from.Compression()}, out, payload)
 	if err != nil {
 		return nil, err
 	}

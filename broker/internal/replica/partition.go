@@ -125,7 +125,7 @@ func (p *Partition) Append(batches []byte, o storage.AppendOptions) (storage.App
 	if err != nil || info.Duplicate {
 		return info, err
 	}
-	p.noteAppend(info.Last+1, int64(len(batches)))
+	p.noteAppend(info.Last+1, int64(info.Bytes))
 	return info, nil
 }
 
@@ -304,7 +304,10 @@ func (p *Partition) Gone() bool {
 
 // LogConfig picks the settings that storage obeys.
 func LogConfig(c *config.Topic) storage.LogConfig {
+	codec, recompress := c.Codec()
 	return storage.LogConfig{
+		Recompress:           recompress,
+		Codec:                record.Codec{Compression: record.ParseCompression(codec.Name), Level: codec.Level},
 		SegmentBytes:         int(c.SegmentBytes),
 		SegmentMs:            c.SegmentMs,
 		SegmentJitterMs:      c.SegmentJitterMs,

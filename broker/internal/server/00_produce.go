@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -85,7 +86,7 @@ func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
 				info, err = target.partition.Append(in.Records, storage.AppendOptions{Guard: target.guard})
 			}
 			if err != nil {
-				s.refuseProduce(part, target.partition, in.Records, err)
+				s.refuseProduce(part, target.partition, err)
 				continue
 			}
 			part.BaseOffset = int64(info.First)
@@ -200,31 +201,61 @@ func (s *Server) produceTarget(r *Request, req *wire.ProduceRequest, image *clus
 	if isr := len(topic.Partitions[in.Partition].ISR); req.Acks == -1 && isr < int(topic.Config.MinInsyncReplicas) {
 		return nil, refuse(kerr.NotEnoughReplicas, "The size of the current ISR is %d, min.insync.replicas is %d", isr, topic.Config.MinInsyncReplicas)
 	}
-	return p, checkProduced(r.Version, in.Records)
+	in.Records, err = checkProduced(r.Version, in.Records)
+	return p, err
 }
 
 // checkProduced applies the rules that belong to the request, not to the log
-// (ProduceRequest.validateRecords): exactly one batch, of format 2.
-func checkProduced(version int16, records []byte) error {
-	if len(records) < record.PrefixSize {
-		return refuse(kerr.InvalidRecord, "Produce requests with version %d must have at least one record batch per partition", version)
-	}
-	batch, rest, err := record.Next(records)
+// (ProduceRequest.validateRecords): exactly one whole batch, of format 2. It returns that batch; part of another
+// behind it is nothing.
+func checkProduced(version int16, records []byte) ([]byte, error) {
+	first, size, err := wholeBatch(records)
 	switch {
-	case errors.Is(err, record.ErrUnsupportedFormat):
-		return refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain record batches with magic version 2", version)
 	case err != nil:
-		return err
-	case len(rest) > 0:
-		return refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain exactly one record batch per partition", version)
-	case version < 7 && batch.Compression() == record.Zstd:
-		return refuse(kerr.UnsupportedCompressionType, "Produce requests with version %d are not allowed to use ZStandard compression", version)
+		return nil, err
+	case !first:
+		return nil, refuse(kerr.InvalidRecord, "Produce requests with version %d must have at least one record batch per partition", version)
+	case records[16] < record.Magic:
+		return nil, refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain record batches with magic version 2", version)
 	}
-	return nil
+	batch, _, err := record.Next(records[:size])
+	if err != nil {
+		return nil, err
+	}
+	if version < 7 && batch.Compression() == record.Zstd {
+		return nil, refuse(kerr.UnsupportedCompressionType, "Produce requests with version %d are not allowed to use ZStandard compression", version)
+	}
+	another, _, err := wholeBatch(records[size:])
+	if err == nil && another {
+		err = refuse(kerr.InvalidRecord, "Produce requests with version %d are only allowed to contain exactly one record batch per partition", version)
+	}
+	return batch, err
+}
+
+// oldestBatch is the length field of the smallest batch of any format.
+const oldestBatch = 14
+
+// wholeBatch tells whether records begin with a whole batch of any format, and its size (ByteBufferLogInputStream).
+func wholeBatch(records []byte) (whole bool, size int, err error) {
+	if len(records) < record.PrefixSize {
+		return false, 0, nil
+	}
+	length := int32(binary.BigEndian.Uint32(records[8:]))
+	if length < oldestBatch {
+		return false, 0, refuse(kerr.CorruptMessage, "a batch has a length of %d", length)
+	}
+	if len(records) < record.PrefixSize+5 {
+		return false, 0, nil
+	}
+	if magic := int8(records[16]); magic < 0 || magic > record.Magic {
+		return false, 0, refuse(kerr.CorruptMessage, "a batch has magic %d", magic)
+	}
+	size = record.PrefixSize + int(length)
+	return size <= len(records), size, nil
 }
 
 // refuseProduce writes why a partition's records were not taken.
-func (s *Server) refuseProduce(part *kmsg.ProduceResponseTopicPartition, p *replica.Partition, records []byte, err error) {
+func (s *Server) refuseProduce(part *kmsg.ProduceResponseTopicPartition, p *replica.Partition, err error) {
 	var known *refusal
 	if errors.As(err, &known) {
 		part.ErrorCode = known.code.Code
@@ -238,32 +269,15 @@ func (s *Server) refuseProduce(part *kmsg.ProduceResponseTopicPartition, p *repl
 	if part.ErrorCode != kerr.UnknownServerError.Code {
 		part.ErrorMessage = kmsg.StringPtr(err.Error())
 	}
-	if errors.Is(err, record.ErrInvalid) && p != nil && p.Topic().Config.Compact() {
-		part.ErrorRecords = keylessRecords(records)
+	var rejected *record.RejectedError
+	if errors.As(err, &rejected) {
+		for _, i := range rejected.Records {
+			e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			e.RelativeOffset, e.ErrorMessage = i, &rejected.Text
+			part.ErrorRecords = append(part.ErrorRecords, e)
+		}
 	}
 	s.metrics.failed(0, part.ErrorCode)
-}
-
-// keylessRecords names the records that a compacted topic cannot take (KIP-467).
-func keylessRecords(records []byte) (out []kmsg.ProduceResponseTopicPartitionErrorRecord) {
-	batch, _, err := record.Next(records)
-	if err != nil {
-		return nil
-	}
-	index := int32(-1)
-	for r, err := range batch.Records(record.MaxDecompressed) {
-		if err != nil {
-			return out
-		}
-		index++
-		if r.Key == nil {
-			e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-			e.RelativeOffset = index
-			e.ErrorMessage = kmsg.StringPtr("Compacted topic cannot accept message without key in topic partition")
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 // finish waits for the disk. It returns an error when the answer is to be lost on purpose.

@@ -39,6 +39,7 @@ type AppendInfo struct {
 	LogAppendTime int64         // milliseconds, -1 if the producer's timestamps stand
 	Start         record.Offset // log start offset
 	Records       int           // 0 for a duplicate
+	Bytes         int           // as they are in the log
 	Duplicate     bool          // the same producer and sequence were here before: First and Last are theirs
 }
 
@@ -50,7 +51,13 @@ func (l *Log) Append(batches []byte, o AppendOptions) (AppendInfo, error) {
 		o.Now = l.dir.now()
 	}
 	c := l.config.Load()
-	sum, err := record.Check(batches, limits(c, o))
+	lim := limits(c, o)
+	sum, err := record.Check(batches, lim)
+	if err == nil && c.Recompress && o.Origin == FromClient {
+		if batches, err = recompress(batches, c.Codec, lim); err == nil {
+			sum, err = record.Check(batches, record.Limits{MaxBatchBytes: lim.MaxBatchBytes}) // it may have grown
+		}
+	}
 	if err != nil {
 		return AppendInfo{}, err
 	}
@@ -76,6 +83,7 @@ func limits(c *LogConfig, o AppendOptions) record.Limits {
 		MaxBatchBytes: c.MaxMessageBytes,
 		NeedKey:       c.Compact && o.Origin == FromClient,
 		AllowControl:  o.Origin != FromClient,
+		StampTime:     c.LogAppendTime && o.Origin == FromClient,
 	}
 	if !c.LogAppendTime && o.Origin == FromClient {
 		now := o.Now.UnixMilli()
@@ -89,6 +97,24 @@ func limits(c *LogConfig, o AppendOptions) record.Limits {
 	return lim
 }
 
+// recompress puts batches into the topic's codec (compression.type).
+func recompress(batches []byte, codec record.Codec, lim record.Limits) ([]byte, error) {
+	var out []byte
+	for rest := batches; len(rest) > 0; {
+		b := record.Batch(rest)
+		b, rest = b[:b.Size()], rest[b.Size():]
+		packed, err := b.Recompress(codec, lim)
+		if err != nil {
+			return nil, err
+		}
+		if len(rest) == 0 && out == nil {
+			return packed, nil
+		}
+		out = append(out, packed...)
+	}
+	return out, nil
+}
+
 // prepare does what needs no offset, before the lock is taken.
 func prepare(batches []byte, c *LogConfig, o AppendOptions) error {
 	for rest := batches; len(rest) > 0; {
@@ -97,11 +123,8 @@ func prepare(batches []byte, c *LogConfig, o AppendOptions) error {
 		if o.Origin == FromClient && b.BaseOffset() != 0 {
 			return fmt.Errorf("%w: base offset of a produced batch is %d, not 0", record.ErrInvalid, b.BaseOffset())
 		}
-		switch {
-		case c.LogAppendTime && !b.Control():
+		if c.LogAppendTime && !b.Control() {
 			b.SetLogAppendTime(o.Now.UnixMilli())
-		case b.LogAppendTime() && o.Origin == FromClient:
-			return fmt.Errorf("%w: batch claims log append time, the topic has the producer's", record.ErrTimestamp)
 		}
 	}
 	return nil
@@ -117,7 +140,7 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 	if latest := l.epochs.latest(); o.LeaderEpoch < latest { // epochs change under appendMu only
 		return AppendInfo{}, fmt.Errorf("%w: %d, log has %d", ErrLeaderEpoch, o.LeaderEpoch, latest)
 	}
-	info := AppendInfo{First: l.end, Last: l.end + record.Offset(sum.Records) - 1, LogAppendTime: -1, Start: l.start, Records: int(sum.Records)}
+	info := AppendInfo{First: l.end, Last: l.end + record.Offset(sum.Records) - 1, LogAppendTime: -1, Start: l.start, Records: int(sum.Records), Bytes: len(batches)}
 	if c.LogAppendTime {
 		info.LogAppendTime = o.Now.UnixMilli()
 	}
@@ -127,10 +150,8 @@ func (l *Log) append(batches []byte, c *LogConfig, o AppendOptions, sum record.S
 	}
 	if duplicate != nil {
 		info.First, info.Last = duplicate.firstOffset(), duplicate.lastOffset
-		info.Records, info.Duplicate = 0, true
-		if c.LogAppendTime {
-			info.LogAppendTime = duplicate.timestamp
-		}
+		info.Records, info.Bytes, info.Duplicate = 0, 0, true
+		info.LogAppendTime = duplicate.timestamp // whoever's time it is, as in Kafka
 		return info, nil
 	}
 	if info.Last < info.First {

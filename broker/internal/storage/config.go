@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"millrace/broker/internal/record"
 )
 
 // LogConfig are the topic settings that storage obeys. Names in comments are Kafka's.
@@ -18,6 +20,8 @@ type LogConfig struct {
 	RetentionBytes       int64 // retention.bytes; -1 keeps any size
 	MaxMessageBytes      int   // max.message.bytes
 	LogAppendTime        bool  // message.timestamp.type=LogAppendTime
+	Recompress           bool  // compression.type is not producer: Codec is what clients' batches are stored in
+	Codec                record.Codec
 	TimestampBeforeMaxMs int64 // message.timestamp.before.max.ms
 	TimestampAfterMaxMs  int64 // message.timestamp.after.max.ms
 	FileDeleteDelayMs    int64 // file.delete.delay.ms; 0 removes the files of a segment at once
