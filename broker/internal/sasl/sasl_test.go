@@ -125,6 +125,13 @@ func TestScram_Refuses(t *testing.T) {
 		if string(a) != string(b) || !strings.HasSuffix(string(a), ",i=4096") {
 			t.Errorf("an unknown user gets %s and then %s", a, b)
 		}
+		_, after, _ := strings.Cut(string(a), ",s=")
+		salt, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(after, ",i=4096"))
+		for _, s := range [][]byte{salt, known.Salt} {
+			if err != nil || len(s) < 20 || len(s) > 26 || strings.Trim(string(s), "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
+				t.Errorf("salt %q, %v: not like those of Kafka's tools", s, err)
+			}
+		}
 	}
 	if NewScram("GSSAPI", users, nil) != nil {
 		t.Error("an exchange for an unknown mechanism")

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash"
+	"math/big"
 	"strings"
 )
 
@@ -52,14 +53,22 @@ func CredentialOf(mechanism string, salt, saltedPassword []byte, iterations int3
 	return Credential{Salt: bytes.Clone(salt), StoredKey: digest.Sum(nil), ServerKey: mac(h, saltedPassword, "Server Key"), Iterations: iterations}
 }
 
+// saltOf makes a salt that looks like those of Kafka's tools, 130 bits in base 36: one that is made up
+// for a user that does not exist must not look otherwise.
+func saltOf(random []byte) []byte {
+	n := new(big.Int).SetBytes(random[:17])
+	return []byte(n.Rsh(n, 6).Text(36))
+}
+
 // NewCredential salts and hashes a password.
 func NewCredential(mechanism, password string, iterations int32) (Credential, error) {
 	h := hashOf(mechanism)
 	if h == nil {
 		return Credential{}, fmt.Errorf("%q is no SCRAM mechanism", mechanism)
 	}
-	salt := make([]byte, 24)
-	_, _ = rand.Read(salt) // never fails
+	random := make([]byte, 17)
+	_, _ = rand.Read(random) // never fails
+	salt := saltOf(random)
 	salted, err := pbkdf2.Key(h, password, salt, int(iterations), h().Size())
 	if err != nil {
 		return Credential{}, err
@@ -150,9 +159,9 @@ func (s *scram) first(token string) ([]byte, error) {
 	s.header = binding + "," + authzid + ","
 	s.user = user
 	if s.credential, s.known = s.users(user); !s.known {
-		salt := mac(s.hash, s.secret, user)
+		salt := saltOf(mac(s.hash, s.secret, user))
 		s.credential = Credential{
-			Salt: salt[:24], Iterations: MinIterations, StoredKey: mac(s.hash, salt, "stored"), ServerKey: mac(s.hash, salt, "server"),
+			Salt: salt, Iterations: MinIterations, StoredKey: mac(s.hash, salt, "stored"), ServerKey: mac(s.hash, salt, "server"),
 		}
 	}
 	s.nonce = nonce + s.more
