@@ -244,18 +244,20 @@ func (c *Cache) remove(s *session) {
 // byValue is a heap of sessions: the one with the fewest partitions comes first, then the lowest id.
 type byValue []*session
 
-func (h byValue) Len() int { return len(h) }
+func (h *byValue) Len() int { return len(*h) }
 
-func (h byValue) Less(i, j int) bool {
-	if a, b := len(h[i].parts), len(h[j].parts); a != b {
+func (h *byValue) Less(i, j int) bool {
+	x, y := (*h)[i], (*h)[j]
+	if a, b := len(x.parts), len(y.parts); a != b {
 		return a < b
 	}
-	return h[i].id < h[j].id
+	return x.id < y.id
 }
 
-func (h byValue) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
+func (h *byValue) Swap(i, j int) {
+	x, y := (*h)[i], (*h)[j]
+	(*h)[i], (*h)[j] = y, x
+	y.at, x.at = i, j
 }
 
 // Push is for container/heap.
