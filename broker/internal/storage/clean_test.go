@@ -151,8 +151,8 @@ func TestClean_KeepsLatestOfEachKey(t *testing.T) {
 		}
 		span.Release()
 	}
-	for _, close := range []func(){func() { _ = f.dir.Close() }, func() { f.dir.Crash() }} {
-		close()
+	for _, end := range []func(){func() { _ = f.dir.Close() }, func() { f.dir.Crash() }} {
+		end()
 		f.open()
 		l = f.log()
 		if got := contents(t, l); !slices.Equal(got, after) {
