@@ -28,7 +28,12 @@ func parentsOfAll() (map[int]int, error) {
 
 // stat reads state and parent of a process; ok is false when it is gone.
 func stat(pid int) (state string, parent int, ok bool) {
-	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return statOf("/proc/" + strconv.Itoa(pid))
+}
+
+// statOf reads the stat file of a process or of one of its threads.
+func statOf(folder string) (state string, parent int, ok bool) {
+	line, err := os.ReadFile(folder + "/stat")
 	if err != nil {
 		return "", 0, false
 	}
@@ -46,4 +51,19 @@ func stat(pid int) (state string, parent int, ok bool) {
 func Alive(pid int) bool {
 	state, _, ok := stat(pid)
 	return ok && state != "Z" && state != "X"
+}
+
+// standsStill tells whether each thread of a process is stopped, or gone.
+func standsStill(pid int) bool {
+	folder := "/proc/" + strconv.Itoa(pid) + "/task"
+	threads, err := os.ReadDir(folder)
+	if err != nil {
+		return true // it has ended
+	}
+	for _, thread := range threads {
+		if state, _, ok := statOf(folder + "/" + thread.Name()); ok && !strings.Contains("TtZX", state) {
+			return false
+		}
+	}
+	return true
 }

@@ -43,3 +43,6 @@ func Alive(pid int) bool {
 	out, err := exec.CommandContext(ctx, "ps", "-o", "state=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && len(out) > 0 && out[0] != 'Z'
 }
+
+// standsStill is not asked of ps(1): what is sent is taken for done.
+func standsStill(int) bool { return true }

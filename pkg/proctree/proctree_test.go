@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -83,6 +84,9 @@ func TestFreezeAndThaw_TakeTheWholeTree(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, pid := range pids {
+			if runtime.GOOS == "linux" && !strings.HasPrefix(state(t, pid), "T") {
+				t.Errorf("process %d is not stopped when Freeze returns", pid)
+			}
 			eventually(t, fmt.Sprintf("process %d is stopped", pid), func() bool { return strings.HasPrefix(state(t, pid), "T") })
 		}
 		if err := proctree.Thaw(pids[0]); err != nil {

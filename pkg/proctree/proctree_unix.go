@@ -18,6 +18,19 @@ func Freeze(root int) error {
 	return err
 }
 
+// awaitStandstill waits until the signals have had their effect, which is after they were sent. Who kills the parent
+// of a process that is not yet stopped leaves it stopped for ever: the system wakes only orphans that stand
+// still already. A process that the disk holds up is not waited for beyond a while.
+func awaitStandstill(pids []int) {
+	const patience, look = 2 * time.Second, time.Millisecond
+	until := time.Now().Add(patience)
+	for _, pid := range pids {
+		for !standsStill(pid) && time.Now().Before(until) {
+			time.Sleep(look)
+		}
+	}
+}
+
 // freeze returns the processes of the tree, the root first.
 func freeze(root int) ([]int, error) {
 	const rounds = 50 // each finds what was started during the one before
@@ -38,6 +51,7 @@ func freeze(root int) ([]int, error) {
 		}
 		todo = slices.DeleteFunc(below, func(pid int) bool { return slices.Contains(frozen, pid) })
 		if len(todo) == 0 {
+			awaitStandstill(frozen)
 			return frozen, nil
 		}
 	}
