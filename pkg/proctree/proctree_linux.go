@@ -53,7 +53,8 @@ func Alive(pid int) bool {
 	return ok && state != "Z" && state != "X"
 }
 
-// standsStill tells whether each thread of a process is stopped, or gone.
+// standsStill tells whether each thread of a process is stopped, or gone, or held up in the kernel (D): by the disk, or
+// by a child that was stopped between vfork and exec, in which case it stays so.
 func standsStill(pid int) bool {
 	folder := "/proc/" + strconv.Itoa(pid) + "/task"
 	threads, err := os.ReadDir(folder)
@@ -61,7 +62,7 @@ func standsStill(pid int) bool {
 		return true // it has ended
 	}
 	for _, thread := range threads {
-		if state, _, ok := statOf(folder + "/" + thread.Name()); ok && !strings.Contains("TtZX", state) {
+		if state, _, ok := statOf(folder + "/" + thread.Name()); ok && !strings.Contains("TtZXD", state) {
 			return false
 		}
 	}

@@ -20,7 +20,7 @@ func Freeze(root int) error {
 
 // awaitStandstill waits until the signals have had their effect, which is after they were sent. Who kills the parent
 // of a process that is not yet stopped leaves it stopped for ever: the system wakes only orphans that stand
-// still already. A process that the disk holds up is not waited for beyond a while.
+// still already. It is waited for no longer than a while.
 func awaitStandstill(pids []int) {
 	const patience, look = 2 * time.Second, time.Millisecond
 	until := time.Now().Add(patience)
