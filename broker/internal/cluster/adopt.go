@@ -32,39 +32,44 @@ type Adopted struct {
 	LeftOut map[string]int
 }
 
-// adoption finds the metadata that Kafka left in a data folder, and puts it aside. It
-// returns nil where there is none. Until our own log has its first record, each start
-// comes here again, so that a crash in between loses nothing.
-func adoption(fsys vfs.FS, dir string, node int32) (*kraft.State, error) {
+// putAside finds metadata that Kafka left where ours is to stand, reads it, and renames its folder. It returns nil where
+// there is none. What it refuses stays as it was.
+func putAside(fsys vfs.FS, dir string, node int32) (*kraft.State, error) {
 	ours, aside := filepath.Join(dir, MetadataTopic+"-0"), filepath.Join(dir, setAside)
 	foreign, err := kraft.Wrote(fsys, ours)
+	if err != nil || !foreign {
+		return nil, err
+	}
+	state, err := readKafkas(fsys, ours, node)
 	if err != nil {
 		return nil, err
 	}
-	from := aside
-	if foreign {
-		from = ours
+	if there, err := vfs.Exists(fsys, aside); err != nil || there {
+		return nil, errors.Join(err, fmt.Errorf("%w: %s is there already, from an earlier time: move it away", ErrForeignFolder, aside))
 	}
-	state, err := kraft.Load(fsys, from)
-	if !foreign && errors.Is(err, fs.ErrNotExist) {
+	if err := fsys.Rename(ours, aside); err != nil {
+		return nil, err
+	}
+	return state, fsys.SyncDir(dir)
+}
+
+// leftAside reads what an earlier start has put aside and not taken over: it was cut off before our log had its first
+// record. It returns nil where there is nothing.
+func leftAside(fsys vfs.FS, dir string, node int32) (*kraft.State, error) {
+	state, err := readKafkas(fsys, filepath.Join(dir, setAside), node)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // most folders were never Kafka's
 	}
+	return state, err
+}
+
+func readKafkas(fsys vfs.FS, folder string, node int32) (*kraft.State, error) {
+	state, err := kraft.Load(fsys, folder)
 	if err == nil {
 		err = alone(&state, node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForeignFolder, err)
-	}
-	if foreign {
-		if there, err := vfs.Exists(fsys, aside); err != nil || there {
-			return nil, errors.Join(err, fmt.Errorf("%w: %s is there already, from an earlier time: move it away", ErrForeignFolder, aside))
-		}
-		if err := fsys.Rename(ours, aside); err != nil {
-			return nil, err
-		}
-		if err := fsys.SyncDir(dir); err != nil {
-			return nil, err
-		}
 	}
 	return &state, nil
 }

@@ -125,3 +125,33 @@ func TestAdoption_Refused(t *testing.T) {
 		dir.Crash()
 	}
 }
+
+// Once Kafka's metadata is taken over, no start reads it again: here its log is of a format that nobody reads.
+func TestAdoption_IsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	disk := kafkasFolder(t, kafkasTopic(t, 1))
+	log := filepath.Join("data", setAside, "00000000000000000000.log")
+	for start := range 3 {
+		dir, err := openDirOn(disk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(t.Context(), Options{Dir: dir, Config: testConfig()})
+		if err != nil || c.Image().Topic("t") == nil {
+			t.Fatalf("start %d: %v", start, err)
+		}
+		if err := errors.Join(c.Close(), dir.Close()); err != nil {
+			t.Fatal(err)
+		}
+		f, err := disk.Open(log, os.O_RDWR)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte{0}, 16); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

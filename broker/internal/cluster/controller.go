@@ -68,7 +68,7 @@ type Controller struct {
 // Open loads the metadata, registers this broker and returns the controller. Metadata
 // that Apache Kafka left in the folder is taken over; ErrForeignFolder says why not.
 func Open(ctx context.Context, o Options) (*Controller, error) {
-	kafkas, err := adoption(o.Dir.FS(), o.Dir.Path(), o.Config.NodeID)
+	kafkas, err := putAside(o.Dir.FS(), o.Dir.Path(), o.Config.NodeID)
 	if err != nil {
 		return nil, fmt.Errorf("open cluster metadata: %w", err)
 	}
@@ -77,6 +77,11 @@ func Open(ctx context.Context, o Options) (*Controller, error) {
 	log, err := o.Dir.OpenOrCreate(storage.Partition{Topic: MetadataTopic}, id, metadataLogConfig())
 	if err != nil {
 		return nil, fmt.Errorf("open cluster metadata: %w", err)
+	}
+	if kafkas == nil && log.EndOffset() == 0 {
+		if kafkas, err = leftAside(o.Dir.FS(), o.Dir.Path(), o.Config.NodeID); err != nil {
+			return nil, fmt.Errorf("open cluster metadata: %w", err)
+		}
 	}
 	o.kafkas = kafkas
 	return open(ctx, log, o)
@@ -92,11 +97,9 @@ func open(ctx context.Context, log partitionLog, o Options) (*Controller, error)
 	var commands []Command
 	var adopted Adopted
 	switch {
-	case image.Offset >= 0:
-		o.kafkas = nil // taken over at an earlier start
 	case o.kafkas != nil:
 		commands, adopted = commandsOf(o.kafkas, o.Config.NodeID)
-	default:
+	case image.Offset < 0:
 		// Kafka writes this with a new cluster, so that every broker means the same by
 		// it when eligible leader replicas are worked out (KIP-966).
 		commands = append(commands, setCommand(BrokerResource, "", map[string]string{
