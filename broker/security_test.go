@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -352,23 +353,14 @@ func (r *raw) ask(req kmsg.Request, version int16) kmsg.Response {
 // frame reads a length and what it announces.
 func (r *raw) frame() []byte {
 	var head [4]byte
-	if _, err := readFull(r, head[:]); err != nil {
+	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil
 	}
 	body := make([]byte, int(head[0])<<24|int(head[1])<<16|int(head[2])<<8|int(head[3]))
-	if _, err := readFull(r, body); err != nil {
+	if _, err := io.ReadFull(r, body); err != nil {
 		return nil
 	}
 	return body
-}
-
-func readFull(r net.Conn, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = r.Read(p[n:])
-		n += m
-	}
-	return n, err
 }
 
 func handshake(mechanism string) *kmsg.SASLHandshakeRequest {

@@ -98,6 +98,9 @@ const plainModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
 // jaasOption is NAME="VALUE"; a quote or backslash within is escaped.
 var jaasOption = regexp.MustCompile(`^\s*([^\s="]+)\s*=\s*"((?:[^"\\]|\\.)*)"`)
 
+// jaasEscaped is a character with a backslash before it.
+var jaasEscaped = regexp.MustCompile(`\\(.)`)
+
 // ParsePlainUsers reads the one form of JAAS configuration that a broker without Java can
 // mean: the users of PLAIN. Its errors do not repeat the text, which has passwords.
 func ParsePlainUsers(s string) (map[string]string, error) {
@@ -116,7 +119,7 @@ func ParsePlainUsers(s string) (map[string]string, error) {
 		}
 		rest = rest[len(m[0]):]
 		if user, ok := strings.CutPrefix(m[1], "user_"); ok && user != "" {
-			users[user] = regexp.MustCompile(`\\(.)`).ReplaceAllString(m[2], "$1")
+			users[user] = jaasEscaped.ReplaceAllString(m[2], "$1")
 		}
 	}
 	if strings.TrimSpace(rest) != ";" {
