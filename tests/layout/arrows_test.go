@@ -35,6 +35,7 @@ var brokerLayers = map[string][]string{
 	"broker/internal/vfs":            {},
 	"broker/internal/group":          {"broker/internal/assignor"},
 	"broker/internal/assignor":       {},
+	"broker/internal/storytest":      {},
 	"broker/internal/wire":           {},
 	"broker/internal/config":         {"broker/internal/principal"},
 	"broker/internal/principal":      {},

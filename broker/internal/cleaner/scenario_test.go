@@ -10,30 +10,23 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"millrace/broker/internal/record"
+	"millrace/broker/internal/storytest"
 )
 
 // TestScenarios runs the stories in testdata; the README there has the commands.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		t.Helper()
-		if !strings.HasSuffix(path, ".txt") {
-			t.Skip("not a scenario")
-		}
+	storytest.Run(t, "testdata", func() func(*testing.T, *datadriven.TestData) string {
 		s := &story{producers: map[int64]LastRecord{}, open: map[int64]record.Offset{}, sequence: map[int64]int32{}, epoch: map[int64]int16{}}
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+		return func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
-			first := d.Cmd
-			for _, a := range d.CmdArgs {
-				first += " " + a.String()
-			}
 			s.out.Reset()
-			for line := range strings.Lines(first + "\n" + d.Input) {
+			for _, line := range storytest.Lines(d) {
 				if err := s.run(strings.Fields(line)); err != nil {
 					t.Fatalf("%s: %q: %v", d.Pos, strings.TrimSpace(line), err)
 				}
 			}
 			return s.out.String()
-		})
+		}
 	})
 }
 

@@ -11,35 +11,26 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/storytest"
 )
 
 // TestScenarios runs the stories in testdata; the README there has the commands.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		t.Helper()
-		if !strings.HasSuffix(path, ".txt") {
-			t.Skip("not a scenario")
-		}
+	storytest.Run(t, "testdata", func() func(*testing.T, *datadriven.TestData) string {
 		s := &scenario{now: time.Unix(1_000_000_000, 0), topics: map[string]*topic{}}
 		s.cache = s.newCache(10)
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+		return func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
 			s.out.Reset()
-			line := d.Cmd
-			for _, a := range d.CmdArgs {
-				line += " " + a.Key
-				if len(a.Vals) > 0 {
-					line += "=" + strings.Join(a.Vals, ",")
-				}
-			}
-			for _, line := range strings.Split(strings.TrimSpace(line+"\n"+d.Input), "\n") {
+			for _, line := range storytest.Lines(d) {
 				s.command(t, strings.Fields(line))
 			}
 			if s.out.Len() == 0 {
 				return "ok\n"
 			}
 			return s.out.String()
-		})
+		}
 	})
 }
 

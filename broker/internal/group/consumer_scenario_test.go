@@ -11,21 +11,16 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/storytest"
 )
 
 // TestConsumerScenarios runs the stories in testdata/consumer: groups where the broker
 // assigns. The README there has the commands.
 func TestConsumerScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata/consumer", func(t *testing.T, path string) {
-		t.Helper()
-		if !strings.HasSuffix(path, ".txt") {
-			t.Skip("not a scenario")
-		}
+	storytest.Run(t, "testdata/consumer", func() func(*testing.T, *datadriven.TestData) string {
 		s := newStory()
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			return s.run(t, d)
-		})
+		return s.run
 	})
 }
 
@@ -79,28 +74,9 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	s.out.Reset()
 	s.written = nil
-	lines := []string{d.Cmd}
-	for _, a := range d.CmdArgs {
-		lines[0] += " " + a.Key
-		if len(a.Vals) > 0 {
-			lines[0] += "=" + strings.Join(a.Vals, ",")
-		}
-	}
-	if d.Input != "" {
-		lines = append(lines, strings.Split(d.Input, "\n")...)
-	}
-	for _, line := range lines {
-		var plain []string
-		opts := map[string]string{}
-		words := strings.Fields(line)
-		for _, w := range words[1:] {
-			if k, v, ok := strings.Cut(w, "="); ok && !strings.Contains(k, "/") {
-				opts[k] = v
-			} else {
-				plain = append(plain, w)
-			}
-		}
-		s.command(t, words[0], plain, opts)
+	for _, line := range storytest.Lines(d) {
+		command, args, opts := storytest.Words(line, isOption)
+		s.command(t, command, args, opts)
 		checkOwners(t, s.g)
 	}
 	if s.out.Len() == 0 {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/storytest"
 )
 
 // TestScenarios runs the stories in testdata. Each file begins with prose; then
@@ -18,16 +20,9 @@ import (
 // What a request leads to is printed as it happens, "name: answer"; a line in
 // brackets is an event of the group. testdata/README has the commands.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		t.Helper()
-		if !strings.HasSuffix(path, ".txt") || strings.Contains(path, "consumer/") {
-			t.Skip("not a scenario of the classic protocol")
-		}
+	storytest.Run(t, "testdata", func() func(*testing.T, *datadriven.TestData) string {
 		s := newScenario()
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			return s.run(t, d)
-		})
+		return s.run
 	})
 }
 
@@ -81,32 +76,15 @@ func newScenario() *scenario {
 	return s
 }
 
+// isOption tells KEY=VALUE from topic/partition=offset, which is an argument.
+func isOption(key string) bool { return !strings.Contains(key, "/") }
+
 func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	s.out.Reset()
-	lines := []string{d.Cmd}
-	for _, a := range d.CmdArgs {
-		if len(a.Vals) == 0 {
-			lines[0] += " " + a.Key
-		} else {
-			lines[0] += " " + a.Key + "=" + strings.Join(a.Vals, ",")
-		}
-	}
-	if d.Input != "" {
-		lines = append(lines, strings.Split(d.Input, "\n")...)
-	}
-	for _, line := range lines {
-		words := strings.Fields(line)
-		var plain []string
-		opts := map[string]string{}
-		for _, w := range words[1:] {
-			if k, v, ok := strings.Cut(w, "="); ok && !strings.Contains(k, "/") {
-				opts[k] = v
-			} else {
-				plain = append(plain, w)
-			}
-		}
-		s.command(t, words[0], plain, opts)
+	for _, line := range storytest.Lines(d) {
+		command, args, opts := storytest.Words(line, isOption)
+		s.command(t, command, args, opts)
 	}
 	if s.out.Len() == 0 {
 		return "ok\n"

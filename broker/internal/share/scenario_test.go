@@ -10,24 +10,19 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/storytest"
 )
 
 // TestScenarios runs the stories in testdata; the README there has the commands.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		t.Helper()
-		if !strings.HasSuffix(path, ".txt") {
-			t.Skip("not a scenario")
-		}
+	storytest.Run(t, "testdata", func() func(*testing.T, *datadriven.TestData) string {
 		s := &scenario{
 			set: Settings{Lock: 30 * time.Second, DeliveryLimit: 5, MaxInFlight: 2000, Renew: true},
 			now: time.Unix(1_000_000_000, 0), names: map[Ref]string{},
 		}
 		s.p = New(s.set, 0)
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			return s.run(t, d)
-		})
+		return s.run
 	})
 }
 
@@ -80,28 +75,9 @@ func (s *scenario) printf(format string, args ...any) { fmt.Fprintf(&s.out, form
 func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	s.out.Reset()
-	lines := []string{d.Cmd}
-	for _, a := range d.CmdArgs {
-		lines[0] += " " + a.Key
-		if len(a.Vals) > 0 {
-			lines[0] += "=" + strings.Join(a.Vals, ",")
-		}
-	}
-	if d.Input != "" {
-		lines = append(lines, strings.Split(d.Input, "\n")...)
-	}
-	for _, line := range lines {
-		var args []string
-		opts := map[string]string{}
-		words := strings.Fields(line)
-		for _, w := range words[1:] {
-			if k, v, ok := strings.Cut(w, "="); ok {
-				opts[k] = v
-			} else {
-				args = append(args, w)
-			}
-		}
-		s.command(t, words[0], args, opts)
+	for _, line := range storytest.Lines(d) {
+		command, args, opts := storytest.Words(line, nil)
+		s.command(t, command, args, opts)
 	}
 	if s.out.Len() == 0 {
 		return "ok\n"

@@ -10,26 +10,21 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"millrace/broker/internal/storytest"
 )
 
 // TestScenarios runs the stories in testdata. Each file begins with prose; then
 // commands follow, one or more to a block, and below the dashes what came of them.
 // testdata/README has the commands.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		t.Helper()
-		if !strings.HasSuffix(path, ".txt") {
-			t.Skip("not a scenario")
-		}
+	storytest.Run(t, "testdata", func() func(*testing.T, *datadriven.TestData) string {
 		s := &scenario{
 			cfg: DefaultConfig(), now: time.Unix(1_000_000_000, 0).UTC(), nextID: 1000,
 			producers: map[string]*client{}, calls: map[Ref]string{}, markers: map[TopicPartition]string{},
 		}
 		s.t = New(&s.cfg)
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			return s.run(t, d)
-		})
+		return s.run
 	})
 }
 
@@ -61,25 +56,9 @@ type client struct {
 func (s *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	s.out.Reset()
-	lines := []string{d.Cmd}
-	for _, a := range d.CmdArgs {
-		lines[0] += " " + a.String()
-	}
-	if d.Input != "" {
-		lines = append(lines, strings.Split(d.Input, "\n")...)
-	}
-	for _, line := range lines {
-		words := strings.Fields(line)
-		var plain []string
-		opts := map[string]string{}
-		for _, w := range words[1:] {
-			if k, v, ok := strings.Cut(w, "="); ok {
-				opts[k] = v
-			} else {
-				plain = append(plain, w)
-			}
-		}
-		s.command(t, words[0], plain, opts)
+	for _, line := range storytest.Lines(d) {
+		command, args, opts := storytest.Words(line, nil)
+		s.command(t, command, args, opts)
 	}
 	if s.out.Len() == 0 {
 		return "ok\n"
