@@ -2,9 +2,7 @@ package server_test
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -156,34 +154,7 @@ func (s *adminScenario) run(t *testing.T, d *datadriven.TestData) string {
 // send writes one frame and reads the answer.
 func (s *adminScenario) send(req kmsg.Request) (kmsg.Response, error) {
 	s.correlation++
-	frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("scenario")).AppendRequest(nil, req, s.correlation)
-	if err := s.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		return nil, err
-	}
-	if _, err := s.conn.Write(frame); err != nil {
-		return nil, err
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(s.conn, size[:]); err != nil {
-		return nil, err
-	}
-	body := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(s.conn, body); err != nil {
-		return nil, err
-	}
-	if got := int32(binary.BigEndian.Uint32(body)); got != s.correlation {
-		return nil, fmt.Errorf("answer to %d, expected %d", got, s.correlation)
-	}
-	body = body[4:]
-	if req.IsFlexible() && req.Key() != 18 {
-		if body[0] != 0 {
-			return nil, fmt.Errorf("%d tags in the response header", body[0])
-		}
-		body = body[1:]
-	}
-	resp := req.ResponseKind()
-	resp.SetVersion(req.GetVersion())
-	return resp, resp.ReadFrom(body)
+	return exchange(s.conn, 20*time.Second, req, s.correlation)
 }
 
 func createTopics(d *datadriven.TestData, items []adminItem) kmsg.Request {

@@ -84,6 +84,38 @@ func (c *rawClient) frame() ([]byte, error) {
 	return body, err
 }
 
+// exchange writes a request and reads its answer. An error is the connection's, or says what is wrong with the answer.
+func exchange(conn net.Conn, patience time.Duration, req kmsg.Request, correlation int32) (kmsg.Response, error) {
+	frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("scenario")).AppendRequest(nil, req, correlation)
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(frame); err != nil {
+		return nil, err
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return nil, err
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(conn, body); err != nil {
+		return nil, err
+	}
+	if got := int32(binary.BigEndian.Uint32(body)); got != correlation {
+		return nil, fmt.Errorf("answer to %d, expected %d", got, correlation)
+	}
+	body = body[4:]
+	if req.IsFlexible() && req.Key() != 18 {
+		if body[0] != 0 {
+			return nil, fmt.Errorf("%d tags in the response header", body[0])
+		}
+		body = body[1:]
+	}
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	return resp, resp.ReadFrom(body)
+}
+
 // ask sends a request and returns its answer.
 func ask[R kmsg.Response](c *rawClient, req kmsg.Request, version int16) R {
 	c.t.Helper()

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -156,14 +155,16 @@ func (s *side) answer(key, version int16, c change) string {
 	c.apply(reflect.ValueOf(req).Elem())
 	req.SetVersion(version)
 	resp, err := s.send(req)
-	var timeout net.Error
+	var ofNet net.Error
 	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case errors.As(err, &ofNet) && ofNet.Timeout():
 		s.hangUp()
 		return "no answer"
-	case err != nil:
+	case errors.Is(err, io.EOF), errors.As(err, &ofNet):
 		s.hangUp()
 		return "closed"
+	case err != nil:
+		s.t.Errorf("%s: %s version %d, %s: %v", s.address, kmsg.NameForKey(key), version, c.what, err)
 	}
 	text := shown(resp)
 	if strings.Contains(text, loading) {
@@ -181,30 +182,8 @@ func (s *side) send(req kmsg.Request) (kmsg.Response, error) {
 		}
 		s.conn = conn
 	}
-	if err := s.conn.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
-		return nil, err
-	}
 	s.correlation++
-	if _, err := s.conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("differential")).AppendRequest(nil, req, s.correlation)); err != nil {
-		return nil, err
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(s.conn, size[:]); err != nil {
-		return nil, err
-	}
-	body := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(s.conn, body); err != nil {
-		return nil, err
-	}
-	resp := req.ResponseKind()
-	header := 4
-	if resp.IsFlexible() {
-		header++
-	}
-	if err := resp.ReadFrom(body[min(header, len(body)):]); err != nil {
-		s.t.Errorf("%s: %s does not hold what its version says: %v", s.address, kmsg.NameForKey(req.Key()), err)
-	}
-	return resp, nil
+	return exchange(s.conn, 3*time.Second, req, s.correlation)
 }
 
 func (s *side) hangUp() {

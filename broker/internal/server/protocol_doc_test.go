@@ -10,6 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// spelled are the names of Kafka's that kmsg spells its own way, with their keys.
+var spelled = map[string]int16{
+	"SaslHandshake": 17, "InitProducerId": 22, "DescribeAcls": 29, "CreateAcls": 30, "DeleteAcls": 31, "SaslAuthenticate": 36,
+	"AlterPartitionReassignments": 45, "DescribeUserScramCredentials": 50, "AlterUserScramCredentials": 51,
+}
+
 // docs/protocol.md says what is registered, no more and no less.
 func TestProtocolPage_IsWhatIsRegistered(t *testing.T) {
 	t.Parallel()
@@ -29,25 +35,8 @@ func TestProtocolPage_IsWhatIsRegistered(t *testing.T) {
 	got := map[string]string{}
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		name := m[2]
-		switch name { // kmsg spells these its own way
-		case "InitProducerId":
-			name = kmsg.NameForKey(22)
-		case "DescribeAcls":
-			name = kmsg.NameForKey(29)
-		case "CreateAcls":
-			name = kmsg.NameForKey(30)
-		case "DeleteAcls":
-			name = kmsg.NameForKey(31)
-		case "SaslHandshake":
-			name = kmsg.NameForKey(17)
-		case "SaslAuthenticate":
-			name = kmsg.NameForKey(36)
-		case "DescribeUserScramCredentials":
-			name = kmsg.NameForKey(50)
-		case "AlterUserScramCredentials":
-			name = kmsg.NameForKey(51)
-		case "AlterPartitionReassignments":
-			name = kmsg.NameForKey(45)
+		if key, ok := spelled[name]; ok {
+			name = kmsg.NameForKey(key)
 		}
 		got[m[1]] = name + " " + m[3]
 		if m[4] != m[5] {
