@@ -24,6 +24,7 @@ import (
 	"millrace/internal/shop"
 	"millrace/internal/supervise"
 	"millrace/internal/terminal"
+	"millrace/tests/proctest"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/guarantees.md anew")
@@ -33,22 +34,7 @@ var binary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "millrace-chaos-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "millrace")
-	if out, err := exec.Command("go", "build", "-o", binary, "millrace/cmd/millrace").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(proctest.RunWithProgram(m, &binary))
 }
 
 // patience bounds every wait; only a failing test comes near it.
