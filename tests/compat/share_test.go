@@ -258,10 +258,11 @@ func TestShare_Isolation(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			// It is there from the start: the last marker comes when all records are done.
+			w := startWorker(t, seeds, group, topic, accept)
 			transaction("first ", kgo.TryCommit)
 			transaction("never ", kgo.TryAbort)
 			transaction("second ", kgo.TryCommit)
-			w := startWorker(t, seeds, group, topic, accept)
 			eventually(t, "records came", func(context.Context) (bool, string) {
 				got := w.seen()
 				return len(got) >= len(want), fmt.Sprint(got)
