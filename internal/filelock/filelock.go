@@ -48,7 +48,4 @@ func (l *Lock) Write(content []byte) error {
 
 // Close gives the lock back. The file stays: removing it would let two
 // processes lock two files of one name.
-//
-// Closing the file alone would not do on Unix: a child that another goroutine is
-// starting has a copy of the descriptor until its exec, and with it the lock.
-func (l *Lock) Close() error { return errors.Join(unlock(l.f), l.f.Close()) }
+func (l *Lock) Close() error { return l.f.Close() }

@@ -28,5 +28,3 @@ func lock(f *os.File, exclusive, wait bool) error {
 		}
 	}
 }
-
-func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// eventuallyPartitions waits until the topic has so many partitions, and the leader of each knows that it
-// is: a controller answers before the brokers have heard, and metadata tells of a leader that has not yet.
+// eventuallyPartitions waits until the topic has so many partitions, each with a leader: a controller
+// answers before every broker has heard.
 func eventuallyPartitions(t *testing.T, admin *kadm.Client, topic string, n int) kadm.TopicDetail {
 	t.Helper()
 	var detail kadm.TopicDetail
@@ -26,14 +26,7 @@ func eventuallyPartitions(t *testing.T, admin *kadm.Client, topic string, n int)
 				led++
 			}
 		}
-		if led != n {
-			return false, fmt.Sprintf("%d with a leader", led)
-		}
-		ends, err := admin.ListEndOffsets(ctx, topic)
-		if err == nil {
-			err = ends.Error()
-		}
-		return err == nil, fmt.Sprint(err)
+		return led == n, fmt.Sprintf("%d with a leader", led)
 	})
 	return detail
 }

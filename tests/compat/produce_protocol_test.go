@@ -29,8 +29,7 @@ func newProducing(t *testing.T, topics map[string][]string) (p *producing, name 
 	name = map[string]string{}
 	var hide []string
 	for topic, settings := range topics {
-		forever := "-1" // the records are years old, and the cleaner may come at any time
-		configs := map[string]*string{"retention.ms": &forever}
+		configs := map[string]*string{}
 		for _, s := range settings {
 			k, v, _ := strings.Cut(s, "=")
 			configs[k] = &v

@@ -23,8 +23,8 @@ type streamsApp struct {
 	input io.Closer
 }
 
-// startStreams returns when the application has its partitions. It needs java and the folder of jars.
-func startStreams(t *testing.T, seeds []string, name, input, output string) *streamsApp {
+// javaArgs are java's for a program of the folder foreign. It skips the test where java or the jars are not there.
+func javaArgs(t *testing.T, program string, args ...string) []string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: it starts programs of other languages")
@@ -33,8 +33,13 @@ func startStreams(t *testing.T, seeds []string, name, input, output string) *str
 	if _, err := exec.LookPath("java"); err != nil || jars == "" {
 		missingPeer(t, "needs Java 17 and MILLRACE_COMPAT_JARS, a folder filled by: mvn -f tests/compat/foreign/pom.xml dependency:copy-dependencies -DoutputDirectory=FOLDER")
 	}
-	cmd := exec.CommandContext(within(t, 2*patience), "java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", filepath.Join(jars, "*"),
-		filepath.Join("foreign", "Streams.java"), strings.Join(seeds, ","), name, input, output, t.TempDir())
+	return append([]string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(jars, "*"), filepath.Join("foreign", program)}, args...)
+}
+
+// startStreams returns when the application has its partitions.
+func startStreams(t *testing.T, seeds []string, name, input, output string) *streamsApp {
+	t.Helper()
+	cmd := exec.CommandContext(within(t, 2*patience), "java", javaArgs(t, "Streams.java", strings.Join(seeds, ","), name, input, output, t.TempDir())...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

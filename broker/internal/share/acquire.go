@@ -23,10 +23,9 @@ type Given struct {
 	DeliveryCount int16
 }
 
-// Acquire gives a member available records of what was read. What it goes past for good, as nobody is to
-// have it, is asked to be written where no answer of a member will do that.
-func (p *Partition) Acquire(now time.Time, t Take) (given []Given, effects Effects) {
-	p.begin(now)
+// Acquire gives a member available records of what was read.
+func (p *Partition) Acquire(now time.Time, t Take) (given []Given) {
+	p.now = now
 	left := t.MaxRecords
 	for _, s := range t.Spans {
 		if left <= 0 {
@@ -48,8 +47,7 @@ func (p *Partition) Acquire(now time.Time, t Take) (given []Given, effects Effec
 	}
 	p.skip(t.Skip)
 	p.settle()
-	p.keepStart()
-	return chunks(given, t), p.out
+	return chunks(given, t)
 }
 
 // skipTo archives offsets that the log does not have (any more): they come before the next

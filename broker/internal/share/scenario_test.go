@@ -142,12 +142,10 @@ func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[str
 			}
 		}
 		var got []string
-		given, effects := s.p.Acquire(s.now, take)
-		for _, g := range given {
+		for _, g := range s.p.Acquire(s.now, take) {
 			got = append(got, fmt.Sprintf("%d-%d (delivery %d)", g.First, g.Last, g.DeliveryCount))
 		}
 		s.printf("%s: has %s", args[0], strings.Join(got, ", "))
-		s.do(effects)
 	case "ack":
 		var acks []Ack
 		for i := 1; i+1 < len(args); i += 2 {
