@@ -1,7 +1,10 @@
 // Every call of Kafka's AdminClient, each with its answer from one node. Arguments: BROKERS PREFIX TARGET,
 // where TARGET is "millrace" or "kafka"; names of topics, groups, users and transactions begin with PREFIX.
 // It writes a JSON line for each row, {"check": NAME, "error": TEXT or null}. The calls come from the
-// interface by reflection: one without a row is a row that fails, and so is a row without a call.
+// interface by reflection: one without a row is a row that fails, and so is a row without a call. Before each row
+// it reads a line from standard input, so who runs it can look at the broker meanwhile.
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.time.Duration;
@@ -59,7 +62,9 @@ public class AdminCalls {
         calls.add(m.getName());
       }
     }
+    BufferedReader steps = new BufferedReader(new InputStreamReader(System.in));
     for (Map.Entry<String, Check> row : rows.entrySet()) {
+      steps.readLine();
       String error = calls.remove(row.getKey()) ? null : "Admin has no such call";
       try {
         row.getValue().run();
