@@ -1,25 +1,189 @@
 package server_test
 
 import (
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/record"
+	"millrace/broker/internal/server"
 )
 
-// The topic and the group that the requests of TestDifferential are about. Both brokers have them.
-const (
-	sameTopic = "differential"
-	sameGroup = "differential-group"
-)
+type apiRange = server.APIRange
+
+func registered() []apiRange { return server.Registered() }
+
+// base is a request that makes sense, and which the changes are made to.
+type base struct {
+	name   string
+	from   int16 // below this version it is not sent
+	adjust func(c *conversation, req kmsg.Request)
+}
+
+// changedAt tells whether a change is tried at a version. A group that is named by a change is another in each script, but not for each
+// request: who joins it a second time would wait for the first.
+func changedAt(v int16, api apiRange, c change) bool {
+	joins := api.Key == 11 || api.Key == 68 || api.Key == 76
+	if api.Key == 78 && strings.HasPrefix(c.what, "MaxRecords") {
+		return false // Kafka's answer depends on how far it is with the partition's state
+	}
+	return v == api.MaxVersion || !joins || !strings.HasPrefix(c.what, "Group")
+}
+
+// basesOf has the requests that need more than fillIn does.
+var basesOf = map[int16][]base{
+	0: {{from: 3, adjust: func(c *conversation, req kmsg.Request) {
+		req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records = fixedBatch(c.t, 1)
+	}}},
+	1: {{adjust: func(_ *conversation, req kmsg.Request) {
+		req.(*kmsg.FetchRequest).Topics[0].Partitions[0].PartitionMaxBytes = 1 << 20
+	}}},
+	// Up to version 3 a topic that is asked for is made.
+	3: {{from: 4, adjust: func(c *conversation, req kmsg.Request) {
+		req.(*kmsg.MetadataRequest).Topics[0].Topic = kmsg.StringPtr(c.name(""))
+		req.(*kmsg.MetadataRequest).Topics[0].TopicID = [16]byte{}
+	}}, {name: "by id", from: 12, adjust: func(c *conversation, req kmsg.Request) {
+		req.(*kmsg.MetadataRequest).Topics[0].Topic = nil
+	}}},
+	11: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.JoinGroupRequest)
+		r.Group, r.ProtocolType = c.unique(), "consumer"
+		r.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte("m")}}
+	}}},
+	19: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.CreateTopicsRequest)
+		r.ValidateOnly = true
+		t := &r.Topics[0]
+		t.Topic, t.NumPartitions, t.ReplicationFactor, t.ReplicaAssignment = c.unique(), 1, 1, nil
+		t.Configs[0].Name, t.Configs[0].Value = "retention.ms", kmsg.StringPtr("1000")
+	}}, {name: "assigned", adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.CreateTopicsRequest)
+		r.ValidateOnly = true
+		t := &r.Topics[0]
+		t.Topic, t.NumPartitions, t.ReplicationFactor, t.Configs = c.unique(), -1, -1, nil
+		t.ReplicaAssignment[0].Replicas = []int32{1}
+	}}},
+	20: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.DeleteTopicsRequest)
+		r.TopicNames = []string{c.name("-none")}
+		r.Topics[0].Topic, r.Topics[0].TopicID = kmsg.StringPtr(c.name("-none")), [16]byte{}
+	}}},
+	29: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.DescribeACLsRequest)
+		r.ResourceType, r.ResourcePatternType, r.Operation, r.PermissionType = kmsg.ACLResourceTypeTopic, kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationRead, kmsg.ACLPermissionTypeAllow
+	}}},
+	30: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := &req.(*kmsg.CreateACLsRequest).Creations[0]
+		r.ResourceType, r.ResourcePatternType, r.Operation, r.PermissionType = kmsg.ACLResourceTypeTopic, kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationRead, kmsg.ACLPermissionTypeAllow
+		r.ResourceName, r.Principal, r.Host = c.name(""), "User:"+c.name(""), "*"
+	}}},
+	31: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := &req.(*kmsg.DeleteACLsRequest).Filters[0]
+		r.ResourceType, r.ResourcePatternType, r.Operation, r.PermissionType = kmsg.ACLResourceTypeTopic, kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationRead, kmsg.ACLPermissionTypeAllow
+	}}},
+	32: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := &req.(*kmsg.DescribeConfigsRequest).Resources[0]
+		r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, c.name(""), []string{"retention.ms"}
+	}}},
+	33: {{adjust: func(c *conversation, req kmsg.Request) {
+		req.(*kmsg.AlterConfigsRequest).ValidateOnly = true
+		r := &req.(*kmsg.AlterConfigsRequest).Resources[0]
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, c.name("")
+		r.Configs[0].Name, r.Configs[0].Value = "retention.ms", kmsg.StringPtr("1000")
+	}}},
+	37: {{adjust: func(_ *conversation, req kmsg.Request) {
+		r := req.(*kmsg.CreatePartitionsRequest)
+		r.ValidateOnly, r.Topics[0].Count, r.Topics[0].Assignment = true, 4, nil
+	}}, {name: "assigned", adjust: func(_ *conversation, req kmsg.Request) {
+		r := req.(*kmsg.CreatePartitionsRequest)
+		r.ValidateOnly, r.Topics[0].Count, r.Topics[0].Assignment[0].Replicas = true, 4, []int32{1}
+	}}},
+	44: {{adjust: func(c *conversation, req kmsg.Request) {
+		req.(*kmsg.IncrementalAlterConfigsRequest).ValidateOnly = true
+		r := &req.(*kmsg.IncrementalAlterConfigsRequest).Resources[0]
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, c.name("")
+		r.Configs[0].Name, r.Configs[0].Value = "retention.ms", kmsg.StringPtr("1000")
+	}}},
+	49: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.AlterClientQuotasRequest)
+		r.ValidateOnly = true
+		r.Entries[0].Entity[0].Type, r.Entries[0].Entity[0].Name = "user", kmsg.StringPtr(c.name(""))
+		r.Entries[0].Ops[0].Key, r.Entries[0].Ops[0].Value = "producer_byte_rate", 1000
+	}}},
+	57: {{adjust: func(_ *conversation, req kmsg.Request) {
+		r := req.(*kmsg.UpdateFeaturesRequest)
+		r.ValidateOnly = true
+		r.FeatureUpdates[0].Feature, r.FeatureUpdates[0].UpgradeType, r.FeatureUpdates[0].MaxVersionLevel = "differential.version", 1, 1
+	}}},
+	68: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.ConsumerGroupHeartbeatRequest)
+		r.Group, r.MemberID, r.Topics = c.unique(), "member", []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	}}, {name: "owning"}},
+	78: {{adjust: func(_ *conversation, req kmsg.Request) {
+		r := req.(*kmsg.ShareFetchRequest)
+		r.MemberID = kmsg.StringPtr("member")
+		r.Topics[0].Partitions[0].AcknowledgementBatches, r.ForgottenTopicsData = nil, nil
+	}}, {name: "acknowledging"}},
+	79: {{adjust: func(_ *conversation, req kmsg.Request) {
+		req.(*kmsg.ShareAcknowledgeRequest).MemberID = kmsg.StringPtr("member")
+	}}},
+	80: {{adjust: func(_ *conversation, req kmsg.Request) {
+		req.(*kmsg.AddRaftVoterRequest).Listeners[0].Name = "CONTROLLER"
+	}}},
+	76: {{adjust: func(c *conversation, req kmsg.Request) {
+		r := req.(*kmsg.ShareGroupHeartbeatRequest)
+		r.GroupID, r.MemberID = c.unique(), "member"
+	}}},
+}
+
+// unique is another group or topic for each request.
+func (c *conversation) unique() string { return c.name("-" + strconv.Itoa(c.counter)) }
+
+// harmful are changes after which a Kafka would not be what it was.
+var harmful = []struct {
+	key  int16
+	what string
+}{
+	{37, "Topics.Count 2147483647"}, // its controller stands down, and what comes next is not answered
+	{44, "Resources.Configs.Op -2"},
+	{44, "Resources.Configs.Op -1"},
+	{44, "Resources.Configs.Op 99"},
+	{80, "Listeners.Name ''"}, // it ends
+	{64, "BrokerID 1"},        // it would unregister itself
+}
+
+func isHarmful(key int16, what string) bool {
+	return slices.ContainsFunc(harmful, func(h struct {
+		key  int16
+		what string
+	},
+	) bool {
+		return h.key == key && h.what == what
+	})
+}
+
+// fixedBatch makes a batch of n records with the same times always.
+func fixedBatch(t *testing.T, n int) record.Batch {
+	t.Helper()
+	var b record.Builder
+	for i := range n {
+		b.Add(1000+int64(i), []byte("key"), []byte("value"))
+	}
+	out, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
 
 // fillIn gives the fields of a request values that make sense: the topic, its id, the group, short waits, one element
 // in each array. What has no meaning by its name keeps its default.
-func fillIn(v reflect.Value, topicID [16]byte) {
+func (c *conversation) fillIn(v reflect.Value, topic, group string) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if !isField(f) {
@@ -31,31 +195,33 @@ func fillIn(v reflect.Value, topicID [16]byte) {
 		case name == "Acks":
 			x.SetInt(-1)
 		case name == "TopicID":
-			x.Set(reflect.ValueOf(topicID))
+			x.Set(reflect.ValueOf(c.topicID))
 		case isText && (name == "Topic" || name == "Name" && strings.Contains(v.Type().Name(), "Topic")):
-			setText(x, sameTopic)
+			setText(x, topic)
 		case isText && strings.HasPrefix(name, "Group"):
-			setText(x, sameGroup)
+			setText(x, group)
 		case x.Type() == reflect.TypeFor[[]string]():
-			x.Set(reflect.ValueOf([]string{sameTopic}))
+			x.Set(reflect.ValueOf([]string{topic}))
 			if strings.Contains(name, "Group") {
-				x.Set(reflect.ValueOf([]string{sameGroup}))
+				x.Set(reflect.ValueOf([]string{group}))
 			}
 		case name == "MaxWaitMillis":
 			x.SetInt(1)
 		case strings.Contains(name, "Session") && strings.Contains(name, "Millis"), strings.Contains(name, "Rebalance") && x.CanInt():
 			x.SetInt(10_000)
+		case strings.Contains(name, "Timeout") && strings.Contains(name, "Millis") && x.CanInt():
+			x.SetInt(30_000)
 		case strings.Contains(name, "Millis") && x.CanInt():
 			x.SetInt(1000)
 		case x.Kind() == reflect.Slice && x.Type().Elem().Kind() == reflect.Struct:
 			one := reflect.MakeSlice(x.Type(), 1, 1)
 			setDefaults(one.Index(0).Addr())
-			fillIn(one.Index(0), topicID)
+			c.fillIn(one.Index(0), topic, group)
 			x.Set(one)
 		case x.Kind() == reflect.Slice && x.Type().Elem().Kind() != reflect.Uint8:
 			x.Set(reflect.MakeSlice(x.Type(), 1, 1))
 		case x.Kind() == reflect.Struct:
-			fillIn(x, topicID)
+			c.fillIn(x, topic, group)
 		}
 	}
 }
@@ -85,8 +251,8 @@ type change struct {
 }
 
 // changes lists what can be done to the fields of a type, one at a time. path leads to the type, through the first
-// element of each array.
-func changes(t reflect.Type, path []int, name string) []change {
+// element of each array; nowhere is a name that nothing has.
+func changes(t reflect.Type, path []int, name, nowhere string) []change {
 	var list []change
 	add := func(what string, f func(reflect.Value)) {
 		list = append(list, change{name + " " + what, func(request reflect.Value) {
@@ -99,12 +265,13 @@ func changes(t reflect.Type, path []int, name string) []change {
 	case reflect.Struct:
 		for i := range t.NumField() {
 			if f := t.Field(i); isField(f) {
-				list = append(list, changes(f.Type, append(slices.Clone(path), i), strings.TrimPrefix(name+"."+f.Name, "."))...)
+				list = append(list, changes(f.Type, append(slices.Clone(path), i), strings.TrimPrefix(name+"."+f.Name, "."), nowhere)...)
 			}
 		}
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
 			add("junk", func(v reflect.Value) { v.SetBytes([]byte("junk")) })
+			add("nothing", func(v reflect.Value) { v.SetBytes([]byte{}) })
 			break
 		}
 		add("empty", func(v reflect.Value) { v.Set(reflect.MakeSlice(t, 0, 0)) })
@@ -115,14 +282,14 @@ func changes(t reflect.Type, path []int, name string) []change {
 			}
 		})
 		if t.Elem().Kind() == reflect.Struct {
-			list = append(list, changes(t.Elem(), path, name)...)
+			list = append(list, changes(t.Elem(), path, name, nowhere)...)
 		}
 	case reflect.String, reflect.Pointer:
 		if t != reflect.TypeFor[string]() && t != reflect.TypeFor[*string]() {
 			break
 		}
-		for what, s := range map[string]string{"''": "", "unknown": "differential-nowhere", "slash": "a/b", "long": strings.Repeat("x", 300)} {
-			add(what, func(v reflect.Value) { setText(v, s) })
+		for _, s := range [][2]string{{"''", ""}, {"unknown", nowhere}, {"slash", nowhere + "/b"}, {"long", nowhere + strings.Repeat("x", 300-len(nowhere))}} {
+			add(s[0], func(v reflect.Value) { setText(v, s[1]) })
 		}
 		if t.Kind() == reflect.Pointer {
 			add("null", reflect.Value.SetZero)
@@ -138,6 +305,7 @@ func changes(t reflect.Type, path []int, name string) []change {
 		}
 	case reflect.Array: // a topic id
 		add("unknown", func(v reflect.Value) { v.Index(3).SetUint(v.Index(3).Uint() ^ 1) })
+		add("zero", reflect.Value.SetZero)
 	}
 	return list
 }
@@ -154,51 +322,4 @@ func follow(v reflect.Value, path []int) (reflect.Value, bool) {
 		v = v.Field(i)
 	}
 	return v, true
-}
-
-// shown is what is compared of an answer: error codes, names, partitions and how many there are. Ids, times, offsets and
-// messages depend on the broker.
-func shown(resp kmsg.Response) string {
-	var out []string
-	showValue(reflect.ValueOf(resp).Elem(), "", &out)
-	return strings.Join(out, " ")
-}
-
-func showValue(v reflect.Value, name string, out *[]string) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !v.IsNil() {
-			showValue(v.Elem(), name, out)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if f := v.Type().Field(i); isField(f) {
-				showValue(v.Field(i), f.Name, out)
-			}
-		}
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return
-		}
-		var items []string
-		for i := range v.Len() {
-			var item []string
-			showValue(v.Index(i), name, &item)
-			items = append(items, strings.Join(item, " "))
-		}
-		slices.Sort(items) // hash tables have no order
-		*out = append(*out, fmt.Sprintf("%s:%d[%s]", name, v.Len(), strings.Join(items, "; ")))
-	case reflect.Int16:
-		if strings.Contains(name, "ErrorCode") {
-			*out = append(*out, fmt.Sprintf("%s=%d", name, v.Int()))
-		}
-	case reflect.Int32:
-		if name == "Partition" {
-			*out = append(*out, strconv.FormatInt(v.Int(), 10))
-		}
-	case reflect.String:
-		if name == "Topic" || name == "Group" || name == "State" {
-			*out = append(*out, fmt.Sprintf("%s=%.24q", name, v.String()))
-		}
-	}
 }

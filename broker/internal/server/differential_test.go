@@ -1,194 +1,422 @@
 package server_test
 
 import (
-	"context"
+	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
-	"slices"
+
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/brokertest"
-	"millrace/broker/internal/server"
 )
 
-// accepted lists where the answers may differ, by key and by the end of what was changed. Keys: nil is every one.
-var accepted = []struct {
-	keys []int16
-	what string // a suffix of "FIELD CHANGE"
-	why  string
-}{
-	{nil, "twice", "what is named twice is answered twice, and by Kafka in some requests once"},
-	{[]int16{1}, "MaxBytes -2", "a negative limit is refused, and by Kafka where there is something to read"},
-	{[]int16{1}, "MaxBytes -1", "the same"},
-	{[]int16{1}, "SessionID 2147483647", "a request without a session that names one"},
-	{[]int16{1}, "Topics.Topic ''", "UNKNOWN_TOPIC_ID: no name is no topic"},
-	{[]int16{2, 8, 21, 27, 28, 34, 90}, "Partitions empty", "a topic without partitions is answered, and left out by Kafka"},
-	{[]int16{2, 8, 21, 27, 28, 34, 90}, "Partitions null", "the same"},
-	{[]int16{2, 23}, "CurrentLeaderEpoch -2", "any negative epoch is none"},
-	{[]int16{24}, "Transactions empty", "divergence.md: AddPartitionsToTxn without any transaction"},
-	{[]int16{24}, "Transactions null", "the same"},
-	{[]int16{27}, "Topics empty", "a marker without topics is answered, and left out by Kafka"},
-	{[]int16{27}, "Topics null", "the same"},
-	{[]int16{27}, "ProducerID -2", "refused, and written by Kafka"},
-	{[]int16{27}, "ProducerEpoch -2", "refused by another code"},
-	{[]int16{34}, "Topics.Topic long", "no folder but one: that is told first"},
-	{[]int16{45}, "TimeoutMillis -2", "what takes no time does not time out"},
-	{[]int16{45}, "TimeoutMillis -1", "the same"},
-	{[]int16{45}, "TimeoutMillis 0", "the same"},
-	{[]int16{68}, "Topics.Partitions empty", "owned topics without partitions are none"},
-	{[]int16{68}, "Topics.Partitions null", "the same"},
-	{[]int16{90}, "Groups.GroupID ''", "INVALID_GROUP_ID, and UNKNOWN_SERVER_ERROR from Kafka"},
-	{[]int16{75}, "Topics.Topic ''", "INVALID_TOPIC_EXCEPTION, and UNKNOWN_SERVER_ERROR from Kafka"},
-}
-
-// compared are the keys whose requests change nothing that a later one sees, or the same on both brokers.
-var compared = []int16{
-	1, 2, 8, 9, 10, 12, 13, 14, 15, 16, 17, 21, 22, 23, 24, 25, 26, 27, 28, 32, 34, 36, 39, 40, 41, 42, 45, 46, 47, 48, 50, 55, 61, 65, 66, 68, 74, 75,
-	77, 90, 92,
-}
-
-// TestDifferential sends the same requests to our broker and to Apache Kafka: for each of the compared keys, at the lowest and the highest
-// version, one that makes sense and then one for each absurd value of each of its fields. It needs a fresh Kafka at
-// MILLRACE_PEER, with group.initial.rebalance.delay.ms=0.
+// TestDifferential sends our broker what was sent to Apache Kafka 4.3.1 and compares the answers, field by field, with
+// Kafka's. Those stand in testdata/differential, a file for each script: an answer, and below it the requests that get it.
+// What may differ is listed, with reasons, in accepted.
+//
+// MILLRACE_PEER=host:port sends the same to a fresh Apache Kafka (group.initial.rebalance.delay.ms=0) too, and compares
+// its answers with the files; -rewrite records them anew.
 func TestDifferential(t *testing.T) {
-	peer := os.Getenv("MILLRACE_PEER")
-	if peer == "" {
-		t.Skip("needs an Apache Kafka at MILLRACE_PEER=host:port")
+	ours := &side{address: brokertest.Start(t, brokertest.InMemory()).Addr}
+	var theirs *side
+	if peer := os.Getenv("MILLRACE_PEER"); peer != "" {
+		theirs = &side{address: peer, kafka: true}
 	}
-	ours, theirs := newSide(t, brokertest.Start(t, brokertest.InMemory()).Addr), newSide(t, peer)
-	for _, api := range server.Registered() {
-		if !slices.Contains(compared, api.Key) {
-			continue
-		}
-		t.Run(kmsg.NameForKey(api.Key), func(t *testing.T) {
-			cases := append([]change{{"unchanged", func(reflect.Value) {}}}, changes(reflect.TypeOf(kmsg.RequestForKey(api.Key)).Elem(), nil, "")...)
-			for _, version := range slices.Compact([]int16{api.MinVersion, api.MaxVersion}) {
-				for _, c := range cases {
-					got, want := ours.answer(api.Key, version, c), theirs.answer(api.Key, version, c)
-					if got != want && !isAccepted(api.Key, c.what) {
-						t.Errorf("version %d, %s:\nours    %s\nKafka's %s", version, c.what, got, want)
+	ran, used := 0, map[string]bool{}
+	all := scripts()
+	for _, script := range all {
+		t.Run(script.name, func(t *testing.T) {
+			ran++
+			file := filepath.Join("testdata", "differential", script.name+".txt")
+			want := readTranscript(t, file)
+			if theirs != nil {
+				live := theirs.perform(t, script, want)
+				if f := flag.Lookup("rewrite"); f.Value.String() == "true" {
+					if err := os.WriteFile(file, []byte(live.text(script.inOrder)), 0o644); err != nil {
+						t.Fatal(err)
 					}
+					want = readTranscript(t, file)
 				}
+				live.compare(t, want, "Kafka's answer is another than it was", func(string) bool { return false })
 			}
+			ours.perform(t, script, want).compare(t, want, "ours is not Kafka's", func(step string) bool {
+				why, ok := isAccepted(script.name, step)
+				used[why] = used[why] || ok
+				return ok
+			})
 		})
 	}
-}
-
-func isAccepted(key int16, what string) bool {
 	for _, a := range accepted {
-		if (a.keys == nil || slices.Contains(a.keys, key)) && strings.HasSuffix(what, a.what) {
-			return true
+		if ran == len(all) && !used[a.String()] && !t.Failed() {
+			t.Errorf("%v is accepted and does not differ", a)
 		}
 	}
-	return false
+}
+
+// script is a series of requests. They are about names of their own, so that each script can run alone.
+type script struct {
+	name    string
+	inOrder bool // each step builds on the one before: the file tells them in this order
+	run     func(c *conversation)
+}
+
+// transcript is what was answered, in the order of asking.
+type transcript struct {
+	steps   []step
+	answers map[string]string // by step.String()
+}
+
+type step struct {
+	what    string
+	version int16
+}
+
+func (s step) String() string { return fmt.Sprintf("%s v%d", s.what, s.version) }
+
+func (tr *transcript) add(s step, answer string) bool {
+	if tr.answers == nil {
+		tr.answers = map[string]string{}
+	}
+	if _, twice := tr.answers[s.String()]; twice {
+		return false
+	}
+	tr.steps = append(tr.steps, s)
+	tr.answers[s.String()] = answer
+	return true
+}
+
+// compare reports what is not as in want. A step that is excused may have any answer.
+func (tr *transcript) compare(t *testing.T, want *transcript, message string, excused func(step string) bool) {
+	t.Helper()
+	for _, s := range tr.steps {
+		w, known := want.answers[s.String()]
+		switch got := tr.answers[s.String()]; {
+		case !known:
+			t.Errorf("%v: not recorded", s)
+		case got != w && !excused(s.String()):
+			t.Errorf("%v: %s:\ngot      %s\nrecorded %s", s, message, got, w)
+		}
+	}
+	for _, s := range want.steps {
+		if _, ok := tr.answers[s.String()]; !ok {
+			t.Errorf("%v: recorded, and not asked any more", s)
+		}
+	}
+}
+
+// text puts together what was answered alike: everywhere, or from step to step. Versions in a row become a range.
+func (tr *transcript) text(inOrder bool) string {
+	type group struct {
+		answer string
+		what   []string
+		of     map[string][]int16
+	}
+	var groups []*group
+	by := map[string]*group{}
+	for _, s := range tr.steps {
+		answer := tr.answers[s.String()]
+		g := by[answer]
+		if g == nil || inOrder && groups[len(groups)-1] != g {
+			g = &group{answer: answer, of: map[string][]int16{}}
+			by[answer] = g
+			groups = append(groups, g)
+		}
+		if g.of[s.what] == nil {
+			g.what = append(g.what, s.what)
+		}
+		g.of[s.what] = append(g.of[s.what], s.version)
+	}
+	var b strings.Builder
+	for _, g := range groups {
+		fmt.Fprintln(&b, g.answer)
+		for _, w := range g.what {
+			fmt.Fprintf(&b, "\t%s v%s\n", w, ranges(g.of[w]))
+		}
+	}
+	return b.String()
+}
+
+// ranges writes 1, 2, 3, 5 as 1-3,5.
+func ranges(versions []int16) string {
+	var out []string
+	for i := 0; i < len(versions); {
+		j := i
+		for j+1 < len(versions) && versions[j+1] == versions[j]+1 {
+			j++
+		}
+		if i == j {
+			out = append(out, fmt.Sprint(versions[i]))
+		} else {
+			out = append(out, fmt.Sprintf("%d-%d", versions[i], versions[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(out, ",")
+}
+
+func readTranscript(t *testing.T, file string) *transcript {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	tr, answer := &transcript{}, ""
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		steps, ok := strings.CutPrefix(line, "\t")
+		if !ok {
+			answer = line
+			continue
+		}
+		at := strings.LastIndex(steps, " v")
+		for _, r := range strings.Split(steps[at+2:], ",") {
+			first, last, _ := strings.Cut(r, "-")
+			from, err := strconv.Atoi(first)
+			to, err2 := strconv.Atoi(cmp.Or(last, first))
+			if err := cmp.Or(err, err2); err != nil {
+				t.Fatalf("%s: %q: %v", file, line, err)
+			}
+			for v := from; v <= to; v++ {
+				tr.add(step{steps[:at], int16(v)}, answer)
+			}
+		}
+	}
+	return tr
 }
 
 // side is one of the two brokers.
 type side struct {
-	t           *testing.T
-	address     string
-	topicID     [16]byte
-	conn        net.Conn
-	correlation int32
+	address string
+	kafka   bool
+	barrier int
 }
 
-// newSide makes the topic and waits for the coordinators.
-func newSide(t *testing.T, address string) *side {
+// conversation is one script on one side.
+type conversation struct {
+	*side
+	t       *testing.T
+	script  string
+	sweeps  bool        // each request stands alone
+	known   *transcript // what Kafka answered when it was recorded; nil: not looked at
+	heard   transcript
+	conn    net.Conn
+	sent    int32
+	topicID [16]byte
+	counter int
+}
+
+func (s *side) perform(t *testing.T, script script, known *transcript) *transcript {
 	t.Helper()
-	s := &side{t: t, address: address}
-	t.Cleanup(s.hangUp)
-	client, err := kgo.NewClient(kgo.SeedBrokers(address))
-	if err != nil {
-		t.Fatal(err)
+	c := &conversation{side: s, t: t, script: script.name, sweeps: !script.inOrder, known: known}
+	defer c.hangUp()
+	for kind := range int8(2) { // the topics of the coordinators are made when they are first asked for
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.CoordinatorKey, find.CoordinatorType = "differential", kind
+		must(c, 3, find, func(r *kmsg.FindCoordinatorResponse) bool { return r.ErrorCode == 0 })
 	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	admin := kadm.NewClient(client)
-	created, err := admin.CreateTopic(ctx, 3, 1, nil, sameTopic)
-	if err != nil {
-		t.Fatalf("%s: %v; the broker has to be a fresh one", address, err)
-	}
-	s.topicID = created.ID
-	offsets := kadm.Offsets{}
-	offsets.AddOffset(sameTopic, 0, 0, -1)
-	for {
-		_, err := admin.CommitOffsets(ctx, sameGroup, offsets)
-		if err == nil {
-			_, err = client.Request(ctx, initTransactional())
-		}
-		if err == nil {
-			return s
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("%s: %v", address, err)
-		}
+	script.run(c)
+	return &c.heard
+}
+
+// name makes a name that no other script uses.
+func (c *conversation) name(of string) string { return "differential-" + c.script + of }
+
+// note keeps what was answered.
+func (c *conversation) note(s step, answer string) {
+	c.t.Helper()
+	if !c.heard.add(s, answer) {
+		c.t.Errorf("%v: twice in %s", s, c.script)
 	}
 }
 
-func initTransactional() *kmsg.InitProducerIDRequest {
-	req := kmsg.NewPtrInitProducerIDRequest()
-	req.TransactionalID, req.TransactionTimeoutMillis = kmsg.StringPtr("differential"), 1000
-	return req
-}
-
-// loading is how COORDINATOR_LOAD_IN_PROGRESS is shown. Each name has a partition of its own, which Kafka loads when it is first asked for.
-var loading = fmt.Sprintf("ErrorCode=%d", kerr.CoordinatorLoadInProgress.Code)
-
-// answer sends a changed request and shows what comes back.
-func (s *side) answer(key, version int16, c change) string {
-	s.t.Helper()
-	req := kmsg.RequestForKey(key)
-	setDefaults(reflect.ValueOf(req))
-	fillIn(reflect.ValueOf(req).Elem(), s.topicID)
-	c.apply(reflect.ValueOf(req).Elem())
+// ask sends a request, notes the answer under a name and returns it; nil where there is none.
+func (c *conversation) ask(what string, version int16, req kmsg.Request) kmsg.Response {
+	c.t.Helper()
+	s := step{what, version}
 	req.SetVersion(version)
-	resp, err := s.send(req)
-	var ofNet net.Error
-	switch {
-	case errors.As(err, &ofNet) && ofNet.Timeout():
-		s.hangUp()
-		return "no answer"
-	case errors.Is(err, io.EOF), errors.As(err, &ofNet):
-		s.hangUp()
-		return "closed"
-	case err != nil:
-		s.t.Errorf("%s: %s version %d, %s: %v", s.address, kmsg.NameForKey(key), version, c.what, err)
-	}
-	text := shown(resp)
-	if strings.Contains(text, loading) {
-		time.Sleep(50 * time.Millisecond)
-		return s.answer(key, version, c)
-	}
-	return text
-}
-
-func (s *side) send(req kmsg.Request) (kmsg.Response, error) {
-	if s.conn == nil {
-		conn, err := net.Dial("tcp", s.address)
-		if err != nil {
-			s.t.Fatal(err)
+	patience := 30 * time.Second
+	if c.known != nil {
+		switch recorded, ok := c.known.answers[s.String()]; {
+		case !ok:
+			patience = 2 * time.Second
+		case recorded == noAnswer:
+			patience = 200 * time.Millisecond
 		}
-		s.conn = conn
 	}
-	s.correlation++
-	return exchange(s.conn, 3*time.Second, req, s.correlation)
+	for tries := 0; ; tries++ {
+		resp, err := c.exchange(req, patience)
+		var text string
+		var ofNet net.Error
+		switch {
+		case errors.As(err, &ofNet) && ofNet.Timeout():
+			c.hangUp()
+			text = noAnswer
+		case errors.Is(err, io.EOF), errors.As(err, &ofNet):
+			c.hangUp()
+			text = "closed"
+		case err != nil:
+			c.hangUp()
+			text = "undecodable: " + err.Error()
+		default:
+			text = c.shown(resp)
+		}
+		if tries < 600 && strings.Contains(text, kerr.CoordinatorLoadInProgress.Message) {
+			time.Sleep(50 * time.Millisecond) // each name has a partition of its own, which Kafka loads when it is first asked for
+			continue
+		}
+		c.note(s, text)
+		return resp
+	}
 }
 
-func (s *side) hangUp() {
-	if s.conn != nil {
-		_ = s.conn.Close()
-		s.conn = nil
+const noAnswer = "no answer"
+
+// must sends a request that is not part of what is compared, until ok.
+func must[R kmsg.Response](c *conversation, version int16, req kmsg.Request, ok func(R) bool) R {
+	c.t.Helper()
+	req.SetVersion(version)
+	end := time.Now().Add(time.Minute)
+	for {
+		resp, err := c.exchange(req, 30*time.Second)
+		if err == nil && ok(resp.(R)) {
+			return resp.(R)
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("%s: %s: %v %+v", c.address, kmsg.NameForKey(req.Key()), err, resp)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (c *conversation) exchange(req kmsg.Request, patience time.Duration) (kmsg.Response, error) {
+	c.dial()
+	c.sent++
+	return exchange(c.conn, patience, req, c.sent)
+}
+
+func (c *conversation) dial() {
+	c.t.Helper()
+	if c.conn == nil {
+		conn, err := net.Dial("tcp", c.address)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.conn = conn
+	}
+}
+
+func (c *conversation) hangUp() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// newTopic makes a topic of the script's and returns its id when it can be used.
+func (c *conversation) newTopic(name string, partitions int32, configs ...string) [16]byte {
+	c.t.Helper()
+	req := kmsg.NewPtrCreateTopicsRequest()
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, partitions, 1
+	for i := 0; i < len(configs); i += 2 {
+		rc := kmsg.NewCreateTopicsRequestTopicConfig()
+		rc.Name, rc.Value = configs[i], kmsg.StringPtr(configs[i+1])
+		rt.Configs = append(rt.Configs, rc)
+	}
+	req.Topics, req.TimeoutMillis = append(req.Topics, rt), 30_000
+	made := must(c, 7, req, func(r *kmsg.CreateTopicsResponse) bool { return r.Topics[0].ErrorCode == 0 })
+	c.settle()
+	return made.Topics[0].TopicID
+}
+
+// settle waits until Kafka's broker has applied what its controller has answered: a setting that is made afterwards is seen, and
+// then another, as a change is shown a little before all of it is in force.
+func (c *conversation) settle() {
+	c.t.Helper()
+	if !c.kafka {
+		return
+	}
+	for range 2 {
+		c.barrier++
+		value := strconv.Itoa(1_000_000_000 + c.barrier)
+		set := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		config.Name, config.Value = "max.connections.per.ip", &value
+		resource.Configs = append(resource.Configs, config)
+		set.Resources = append(set.Resources, resource)
+		must(c, 1, set, func(r *kmsg.IncrementalAlterConfigsResponse) bool { return r.Resources[0].ErrorCode == 0 })
+		get := kmsg.NewPtrDescribeConfigsRequest()
+		of := kmsg.NewDescribeConfigsRequestResource()
+		of.ResourceType, of.ResourceName, of.ConfigNames = kmsg.ConfigResourceTypeBroker, "1", []string{config.Name}
+		get.Resources = append(get.Resources, of)
+		must(c, 4, get, func(r *kmsg.DescribeConfigsResponse) bool {
+			return len(r.Resources[0].Configs) == 1 && deref(r.Resources[0].Configs[0].Value) == value
+		})
+	}
+}
+
+// write appends records and waits for it.
+func (c *conversation) write(topic string, records []byte) {
+	c.t.Helper()
+	must(c, 9, produceRequest(topic, [16]byte{}, 0, -1, records), func(r *kmsg.ProduceResponse) bool {
+		return r.Topics[0].Partitions[0].ErrorCode == 0
+	})
+}
+
+// scripts are all of them: one for each key, then those that tell a story.
+func scripts() []script {
+	var out []script
+	for _, api := range registered() {
+		out = append(out, script{name: fmt.Sprintf("%02d_%s", api.Key, kmsg.NameForKey(api.Key)), run: func(c *conversation) { c.sweep(api) }})
+	}
+	return out
+}
+
+// sweep asks for one key, for each of its bases: at every version as it is, then with each field absurd in turn.
+func (c *conversation) sweep(api apiRange) {
+	topic, group := c.name(""), c.name("-group")
+	c.topicID = c.newTopic(topic, 3, "retention.ms", "-1", "segment.bytes", "1073741824")
+	c.write(topic, fixedBatch(c.t, 3))
+	c.write(topic, fixedBatch(c.t, 2))
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group = group
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: topic, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 1, LeaderEpoch: -1}}}}
+	must(c, 8, commit, func(r *kmsg.OffsetCommitResponse) bool { return r.Topics[0].Partitions[0].ErrorCode == 0 })
+	bases := basesOf[api.Key]
+	if bases == nil {
+		bases = []base{{}}
+	}
+	for _, b := range bases {
+		all := append([]change{{"unchanged", func(reflect.Value) {}}}, changes(reflect.TypeOf(kmsg.RequestForKey(api.Key)).Elem(), nil, "", c.name("-nowhere"))...)
+		for _, change := range all {
+			for v := max(api.MinVersion, b.from); v <= api.MaxVersion; v++ {
+				if isHarmful(api.Key, change.what) || !changedAt(v, api, change) {
+					continue
+				}
+				req := kmsg.RequestForKey(api.Key)
+				setDefaults(reflect.ValueOf(req))
+				c.counter++
+				c.fillIn(reflect.ValueOf(req).Elem(), topic, group)
+				if b.adjust != nil {
+					b.adjust(c, req)
+				}
+				change.apply(reflect.ValueOf(req).Elem())
+				c.ask(strings.TrimSpace(b.name+" "+change.what), v, req)
+			}
+		}
 	}
 }
