@@ -557,23 +557,26 @@ public class Clients {
     reset(name, "earliest", AlterConfigOp.OpType.SET);
     Map<String, Integer> seen = new HashMap<>();
     int[] each = new int[2];
-    List<String> values = numbered("v", 200);
+    List<String> values = new ArrayList<>();
     try (KafkaProducer<String, String> p = producer();
         KafkaShareConsumer<String, String> one = shareConsumer("group.id", name, "max.poll.records", 10);
         KafkaShareConsumer<String, String> two = shareConsumer("group.id", name, "max.poll.records", 10, "share.acquire.mode", "record_limit")) {
       one.subscribe(List.of(name));
       two.subscribe(List.of(name));
-      int written = 0;
-      for (List<String> part : List.of(values.subList(0, 100), values.subList(100, 200))) {
-        write(p, name, 1, part);
-        written += part.size();
-        int want = written;
-        until(want + " records", () -> {
-          one.poll(TICK).forEach(r -> { seen.merge(r.value(), 1, Integer::sum); each[0]++; });
-          two.poll(TICK).forEach(r -> { seen.merge(r.value(), 1, Integer::sum); each[1]++; });
-          return seen.size() >= want;
-        }, seen::size);
-      }
+      until("both have some of all records", () -> {
+        if (seen.size() == values.size()) {
+          List<String> more = numbered("v" + values.size() + "-", 50);
+          values.addAll(more);
+          try {
+            write(p, name, 1, more);
+          } catch (Exception e) {
+            throw new IllegalStateException(e);
+          }
+        }
+        one.poll(TICK).forEach(r -> { seen.merge(r.value(), 1, Integer::sum); each[0]++; });
+        two.poll(TICK).forEach(r -> { seen.merge(r.value(), 1, Integer::sum); each[1]++; });
+        return seen.size() == values.size() && values.size() >= 200 && each[0] > 0 && each[1] > 0;
+      }, () -> Arrays.toString(each));
       one.commitSync();
       two.commitSync();
       same(one.acquisitionLockTimeoutMs(), Optional.of(30000), "acquisition lock");
