@@ -138,7 +138,7 @@ func Open(ctx context.Context, cfg Config) (b *Broker, err error) {
 		Txns: b.txns, Markers: b.markers,
 		ClusterID: b.dir.ClusterID(), NodeID: b.settings.NodeID,
 		Log: b.levels.Logger(loglevel.Requests), Levels: b.levels, Metrics: server.NewMetrics(b.registry),
-		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout, Faults: b.faults,
+		QueuedBytes: queuedBytes(b.settings), StallTimeout: b.cfg.StallTimeout, Faults: b.faults, Authorizer: authorizerOf(b.settings),
 	})
 	b.registerMetrics()
 	return b, nil

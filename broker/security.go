@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/config"
 	"millrace/broker/internal/principal"
 	"millrace/broker/internal/sasl"
@@ -38,6 +39,14 @@ func secure(l *server.Listener, b *config.Broker) (err error) {
 		}
 	}
 	return nil
+}
+
+// authorizerOf is authorizer.class.name and what goes with it; nil where there is none.
+func authorizerOf(b *config.Broker) *acl.Authorizer {
+	if b.AuthorizerClassName == "" {
+		return nil
+	}
+	return acl.NewAuthorizer(config.SplitSuperUsers(b.SuperUsers), b.AllowEveryoneIfNoACLFound)
 }
 
 func saslOf(b *config.Broker, listener string) (*server.SASL, error) {

@@ -524,7 +524,8 @@ func TestSecurity_BadSettings(t *testing.T) {
 	junk := a.file("junk.pem", []byte("not PEM"))
 	encrypted := a.file("encrypted.pem", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}))
 	for _, c := range []struct{ listener, name, value, want string }{
-		{"PLAINTEXT", "authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "no authorizer"},
+		{"PLAINTEXT", "authorizer.class.name", "com.example.Mine", "StandardAuthorizer"},
+		{"PLAINTEXT", "super.users", "admin", "User:name"},
 		{"SSL", "ssl.client.auth", "none", "ssl.keystore.location"},
 		{"SSL", "ssl.keystore.location", "/nowhere.pem", "/nowhere.pem"},
 		{"SSL", "ssl.keystore.location", junk, "not PEM"},

@@ -144,6 +144,9 @@ func commandsOf(state *kraft.State, node int32) (commands []Command, told Adopte
 		mechanism := map[int8]string{1: sasl.ScramSHA256, 2: sasl.ScramSHA512}[key.Mechanism]
 		commands = append(commands, Command{SetScram: &SetScram{User: key.User, Mechanism: mechanism, Credential: &credential}})
 	}
+	for some := range slices.Chunk(state.ACLs, aclsPerCommand) {
+		commands = append(commands, Command{SetACLs: &SetACLs{Add: some}})
+	}
 	if state.NextProducerID > 0 {
 		commands = append(commands, Command{ProducerIDs: &ProducerIDs{Next: state.NextProducerID}})
 	}

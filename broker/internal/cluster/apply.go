@@ -35,6 +35,7 @@ type editor struct {
 	Image
 	configs bool // settings of brokers changed: resolve everything again
 	renamed bool // topics came or went: sort again
+	ruled   bool // likewise access rules
 	limited bool // quotas changed, in a map of this editor's own: index them again
 }
 
@@ -86,6 +87,8 @@ func (e *editor) apply(offset int64, c Command) error {
 		return e.setScram(c.SetScram)
 	case c.SetQuotas != nil:
 		return e.setQuotas(c.SetQuotas)
+	case c.SetACLs != nil:
+		return e.setACLs(c.SetACLs)
 	case c.Snapshot != nil:
 		*e = editor{Image: *NewImage(e.base), configs: true, renamed: true}
 		e.fillMaps()
@@ -103,6 +106,9 @@ func (e *editor) finish(offset int64) *Image {
 	}
 	if e.limited {
 		e.limits = quota.NewLimits(e.quotas)
+	}
+	if e.ruled {
+		e.rules = rulesOf(e.acls)
 	}
 	if e.renamed {
 		e.sorted = slices.SortedFunc(maps.Values(e.topics), func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })

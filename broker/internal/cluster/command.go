@@ -28,6 +28,7 @@ type Command struct {
 	SetQuotas        *SetQuotas        `json:"set_quotas,omitempty"`
 	SetFeatures      *SetFeatures      `json:"set_features,omitempty"`
 	SetScram         *SetScram         `json:"set_scram,omitempty"`
+	SetACLs          *SetACLs          `json:"set_acls,omitempty"`
 	Snapshot         *Snapshot         `json:"snapshot,omitempty"`
 }
 
@@ -120,7 +121,7 @@ func DecodeCommand(value []byte) (Command, error) {
 	for _, there := range []bool{
 		c.RegisterBroker != nil, c.CreateTopic != nil, c.DeleteTopic != nil, c.CreatePartitions != nil,
 		c.SetConfigs != nil, c.ProducerIDs != nil, c.Snapshot != nil,
-		c.SetQuotas != nil, c.SetFeatures != nil, c.SetScram != nil,
+		c.SetQuotas != nil, c.SetFeatures != nil, c.SetScram != nil, c.SetACLs != nil,
 	} {
 		if there {
 			set++

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/config"
 	"millrace/broker/internal/quota"
 )
@@ -97,7 +98,10 @@ type Image struct {
 	groupSet   map[string]map[string]string
 	metricsSet map[string]map[string]string // subscriptions to metrics of clients
 	// Limits of clients, by entity and name; limits is made of them.
-	quotas     map[quota.Entity]map[string]float64
+	quotas map[quota.Entity]map[string]float64
+	// Access rules; rules is made of acls.
+	acls       map[acl.Binding]struct{}
+	rules      *acl.Rules
 	features   map[string]int16 // levels that were changed, by name
 	scram      map[ScramKey]ScramCredential
 	limits     *quota.Limits

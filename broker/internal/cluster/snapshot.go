@@ -28,6 +28,7 @@ func (i *Image) snapshot() []Command {
 		commands = append(commands, Command{SetFeatures: &SetFeatures{Levels: i.features}})
 	}
 	commands = append(commands, i.scramCommands()...)
+	commands = append(commands, i.aclCommands()...)
 	for _, t := range i.sorted {
 		commands = append(commands, Command{CreateTopic: &CreateTopic{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Set: t.Set}})
 	}

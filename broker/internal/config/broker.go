@@ -46,6 +46,10 @@ type Broker struct {
 	LogCleanerLoadFactor          float64 // 0 to 1
 	LogCleanerIOMaxBytesPerSecond float64
 
+	AuthorizerClassName       string // empty, or StandardAuthorizer
+	SuperUsers                string // SplitSuperUsers
+	AllowEveryoneIfNoACLFound bool
+
 	ProducerIDExpirationMs int32
 
 	QuotaWindowNum                   int32 // of each rate, the running one among them

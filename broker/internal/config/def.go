@@ -66,7 +66,8 @@ type Def struct {
 	Ignored bool
 	// PerListener settings may also be given for one listener: listener.name.NAME.SETTING.
 	PerListener bool
-	// Hidden settings are shown only where they are set.
+	// Hidden settings are described only where they are set: Kafka's tests have them, or its authorizer, and its broker does
+	// not know them.
 	Hidden bool
 	// Synonyms are the broker's names for a topic's or a group's setting, or further
 	// names of a broker's one, often in another unit. The first that is set counts.

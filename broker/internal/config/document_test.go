@@ -56,7 +56,7 @@ unknown name or a bad value is refused with what is allowed. Written by a test f
 		}
 		b.WriteString("| name | type | default | meaning |\n|---|---|---|---|\n")
 		for _, d := range Defs(section.level) {
-			if d.Hidden || d.Ignored != section.ignored {
+			if d.Ignored != section.ignored || d.Name == "internal.segment.bytes" { // which is for tests
 				continue
 			}
 			value := "`" + d.Default + "`"

@@ -14,8 +14,12 @@ import (
 // securityDefs say how clients prove who they are. Each may also stand for one listener alone:
 // listener.name.NAME.SETTING.
 var securityDefs = []Def{
-	{Name: "authorizer.class.name", Type: String, Default: "", rule: text("nothing", "this broker has no authorizer: whoever is let in may do everything", func(s string) bool { return s == "" }),
-		Doc: "Who decides what clients may do. There is no authorizer here, and a broker that is told to have one does not start."},
+	{Name: "allow.everyone.if.no.acl.found", Type: Boolean, Default: "false", Hidden: true,
+		Doc:  "Whether all may use what no ACL is about.",
+		bind: func(b *Broker) any { return &b.AllowEveryoneIfNoACLFound }},
+	{Name: "authorizer.class.name", Type: String, Default: "", rule: text("nothing, or "+StandardAuthorizer, "this broker has no other", func(s string) bool { return s == "" || s == StandardAuthorizer }),
+		Doc:  "Who decides what clients may do: nobody, so that whoever is let in may do everything, or " + StandardAuthorizer + ", by ACLs.",
+		bind: func(b *Broker) any { return &b.AuthorizerClassName }},
 	{Name: "connection.failed.authentication.delay.ms", Type: Int, Default: "100", rule: atLeast(0),
 		Doc: "How long a client whose log-in failed waits for the answer, so that guessing is slow."},
 	{Name: "connections.max.reauth.ms", Type: Long, Default: "0", PerListener: true,
@@ -42,12 +46,39 @@ var securityDefs = []Def{
 		Doc: "The form of the keystore. Kafka's default is JKS; this broker reads PEM."},
 	{Name: "ssl.principal.mapping.rules", Type: String, Default: "DEFAULT", PerListener: true, rule: mappingRules(),
 		Doc: "What makes a principal of the name in a client's certificate: DEFAULT takes it as it is; the first rule that matches counts, and a name that none matches is turned away. Patterns are Go's."},
+	{Name: "super.users", Type: String, Default: "", Hidden: true, rule: superUsers(),
+		Doc:  "Who may do everything whatever the ACLs say: principals with semicolons between, as User:admin;User:backup. Without one nobody can make the first ACL.",
+		bind: func(b *Broker) any { return &b.SuperUsers }},
 	{Name: "ssl.truststore.certificates", Type: Password, Null: true, PerListener: true,
 		Doc: "The certificates that vouch for clients, PEM."},
 	{Name: "ssl.truststore.location", Type: String, Null: true, PerListener: true,
 		Doc: "A PEM file with them."},
 	{Name: "ssl.truststore.type", Type: String, Default: "PEM", PerListener: true, rule: pemOnly(),
 		Doc: "The form of the truststore, PEM."},
+}
+
+// StandardAuthorizer is the name of Kafka's own authorizer, whose rules package acl has.
+const StandardAuthorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
+func superUsers() rule {
+	return text("principals with semicolons between", "each has the form User:name", func(s string) bool {
+		for _, p := range SplitSuperUsers(s) {
+			if kind, name, ok := strings.Cut(p, ":"); !ok || kind == "" || name == "" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// SplitSuperUsers takes super.users apart.
+func SplitSuperUsers(s string) (out []string) {
+	for p := range strings.SplitSeq(s, ";") {
+		if p = strings.TrimSpace(p); p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func pemOnly() rule {

@@ -38,6 +38,9 @@ func topic(name string, id byte) fields { return rec(2, 0).text(name).id(id).byt
 func partition(index int32, id byte) fields {
 	return rec(3, 2).int32(index).id(id).list(1).list(1).list().list().int32(1).int32(4).int32(5).byte(1).id(9).byte(0)
 }
+func access(id byte, topic string) fields {
+	return rec(18, 0).id(id).byte(2).text(topic).byte(3).text("User:alice").text("*").byte(3).byte(2).byte(0)
+}
 func setting(kind byte, resource, name, value string) fields {
 	return rec(4, 0).byte(kind).text(resource).text(name).text(value).byte(0)
 }
@@ -128,6 +131,9 @@ func shown(s kraft.State) string {
 	for key, c := range s.Scram {
 		fmt.Fprintf(&b, "%v {%s %s %s %d}; ", key, c.Salt, c.StoredKey, c.ServerKey, c.Iterations)
 	}
+	for _, rule := range s.ACLs {
+		fmt.Fprintf(&b, "%s %s of %s %s to %s\n", rule.Permission, rule.Operation, rule.Type, rule.Name, rule.Principal)
+	}
 	fmt.Fprintf(&b, "next id %d, without %v", s.NextProducerID, s.LeftOut)
 	return b.String()
 }
@@ -160,12 +166,13 @@ func TestLoad(t *testing.T) {
 			rec(11, 0).text("bob").byte(1).text("salt").text("stored").text("server").int32(4096).byte(0),
 			rec(11, 0).text("bob").byte(2).text("salt").text("stored").text("server").int32(4096).byte(0), rec(22, 0).text("bob").byte(1).byte(0),
 		})}, "{bob 2} {salt stored server 4096}; next id 0, without map[]"},
-		"ACLs are left out":   {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(18, 0).byte(0)})}, "next id 0, without map[ACLs:1]"},
-		"a transaction":       {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders, []fields{rec(24, 0).byte(0)})}, justOrders},
-		"an aborted one":      {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders, []fields{rec(25, 0).byte(0)})}, "next id 0, without map[]"},
-		"an unfinished one":   {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders)}, "next id 0, without map[]"},
-		"the leader again":    {map[string][]byte{firstSegment: batches(t, 0, orders, []fields{rec(5, 2).int32(0).id(7).byte(1).byte(1).byte(4).int32(1)})}, "orders#7 [1]/[1] leader 1 epoch 5.6; next id 0, without map[]"},
-		"replicas, no leader": {map[string][]byte{firstSegment: batches(t, 0, orders, []fields{rec(5, 0).int32(0).id(7).byte(2).byte(0).byte(5).list(2).byte(2).byte(9).list(1, 2)})}, "orders#7 [1 2]/[2] leader 1 epoch 4.6; next id 0, without map[]"},
+		"ACLs":                           {map[string][]byte{firstSegment: batches(t, 0, []fields{access(1, "orders"), access(2, "gone"), access(3, "other"), rec(19, 0).id(2).byte(0)})}, "DENY READ of TOPIC orders to User:alice\nDENY READ of TOPIC other to User:alice\nnext id 0, without map[]"},
+		"delegation tokens are left out": {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(10, 0).byte(0)})}, "next id 0, without map[delegation tokens:1]"},
+		"a transaction":                  {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders, []fields{rec(24, 0).byte(0)})}, justOrders},
+		"an aborted one":                 {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders, []fields{rec(25, 0).byte(0)})}, "next id 0, without map[]"},
+		"an unfinished one":              {map[string][]byte{firstSegment: batches(t, 0, []fields{rec(23, 0).byte(0)}, orders)}, "next id 0, without map[]"},
+		"the leader again":               {map[string][]byte{firstSegment: batches(t, 0, orders, []fields{rec(5, 2).int32(0).id(7).byte(1).byte(1).byte(4).int32(1)})}, "orders#7 [1]/[1] leader 1 epoch 5.6; next id 0, without map[]"},
+		"replicas, no leader":            {map[string][]byte{firstSegment: batches(t, 0, orders, []fields{rec(5, 0).int32(0).id(7).byte(2).byte(0).byte(5).list(2).byte(2).byte(9).list(1, 2)})}, "orders#7 [1 2]/[2] leader 1 epoch 4.6; next id 0, without map[]"},
 		"a snapshot, and the log after it": {map[string][]byte{
 			"00000000000000000000-0000000000.checkpoint": batches(t, 0, []fields{topic("old", 1)}),
 			"00000000000000000005-0000000001.checkpoint": batches(t, 0, orders),

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"millrace/broker/internal/acl"
 )
 
 // Kinds of metadata records (metadata/src/main/resources/common/metadata of Kafka 4.3).
@@ -19,6 +21,8 @@ const (
 	scramRecord           = 11
 	clientQuotaRecord     = 14
 	producerIDsRecord     = 15
+	aclRecord             = 18
+	removeACLRecord       = 19
 	removeScramRecord     = 22
 	beginTransaction      = 23
 	endTransaction        = 24
@@ -28,13 +32,13 @@ const (
 // newest is the highest version of a kind whose form is known here.
 var newest = map[uint32]uint32{
 	topicRecord: 0, partitionRecord: 2, configRecord: 0, partitionChangeRecord: 2, removeTopicRecord: 0, clientQuotaRecord: 1, scramRecord: 0, removeScramRecord: 0,
-	producerIDsRecord: 0, beginTransaction: 0, endTransaction: 0, abortTransaction: 0,
+	producerIDsRecord: 0, aclRecord: 0, removeACLRecord: 0, beginTransaction: 0, endTransaction: 0, abortTransaction: 0,
 }
 
 // leftOut are kinds that say something a broker is asked for, and that this package
 // does not carry over.
 var leftOut = map[uint32]string{
-	10: "delegation tokens", 18: "ACLs",
+	10: "delegation tokens",
 }
 
 // ResourceType is what a setting belongs to, by Kafka's number (KIP-226).
@@ -101,6 +105,7 @@ type State struct {
 	Configs map[Resource]map[string]*string // by name of the setting
 	Quotas  []Quota
 	Scram   map[ScramKey]Scram
+	ACLs    []acl.Binding // in order
 	// NextProducerID is the first id that no broker has been given.
 	NextProducerID int64
 	// LeftOut counts records that are not part of the state, by what they are about.
@@ -119,6 +124,7 @@ type replay struct {
 	configs map[Resource]map[string]*string
 	quotas  map[string]Quota
 	scram   map[ScramKey]Scram
+	acls    map[[16]byte]acl.Binding
 	nextPID int64
 	leftOut map[string]int
 	// held are the records since a transaction began (KIP-868); nil: none is open.
@@ -127,7 +133,7 @@ type replay struct {
 }
 
 func newReplay() *replay {
-	return &replay{topics: map[[16]byte]*growing{}, configs: map[Resource]map[string]*string{}, quotas: map[string]Quota{}, scram: map[ScramKey]Scram{}, leftOut: map[string]int{}}
+	return &replay{topics: map[[16]byte]*growing{}, configs: map[Resource]map[string]*string{}, quotas: map[string]Quota{}, scram: map[ScramKey]Scram{}, acls: map[[16]byte]acl.Binding{}, leftOut: map[string]int{}}
 }
 
 // add applies one record: frame version, kind and version as unsigned varints, then the
@@ -210,6 +216,10 @@ func (s *replay) apply(kind uint32, r *reader) error {
 		}
 	case removeScramRecord:
 		delete(s.scram, ScramKey{r.text(), r.int8()})
+	case aclRecord:
+		return s.acl(r)
+	case removeACLRecord:
+		delete(s.acls, r.uuid())
 	case clientQuotaRecord:
 		s.quota(r)
 	case producerIDsRecord:
@@ -221,6 +231,20 @@ func (s *replay) apply(kind uint32, r *reader) error {
 			s.leftOut[what]++
 		}
 	}
+	return r.err
+}
+
+// acl reads an access rule. One that cannot be carried over must not be left out: it may be a DENY.
+func (s *replay) acl(r *reader) error {
+	id := r.uuid()
+	b := acl.Binding{
+		Type: acl.ResourceType(r.int8()), Name: r.text(), Pattern: acl.Pattern(r.int8()), Principal: r.text(), Host: r.text(),
+		Operation: acl.Operation(r.int8()), Permission: acl.Permission(r.int8()),
+	}
+	if err := b.Check(); err != nil && r.err == nil {
+		return fmt.Errorf("%w: ACL %+v: %w", ErrBadRecord, b, err)
+	}
+	s.acls[id] = b
 	return r.err
 }
 
@@ -315,6 +339,7 @@ func (s *replay) state() (State, error) {
 	for _, key := range slices.Sorted(maps.Keys(s.quotas)) {
 		out.Quotas = append(out.Quotas, s.quotas[key])
 	}
+	out.ACLs = slices.SortedFunc(maps.Values(s.acls), acl.Binding.Compare)
 	slices.SortFunc(out.Topics, func(a, b Topic) int { return cmp.Compare(a.Name, b.Name) })
 	maps.DeleteFunc(out.Configs, func(_ Resource, set map[string]*string) bool { return len(set) == 0 })
 	return out, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/fault"
 	"millrace/broker/internal/record"
@@ -158,7 +159,7 @@ func (s *Server) produceTargets(r *Request, req *wire.ProduceRequest) []produceT
 	}
 	switch {
 	case first == nil:
-	case req.TransactionID == nil:
+	case req.TransactionID == nil, s.onTxn(r, acl.Write, *req.TransactionID) != nil:
 		refuseAll(targets, kerr.TransactionalIDAuthorizationFailed)
 	case mixed:
 		refuseAll(targets, kerr.InvalidProducerIDMapping)
@@ -176,9 +177,6 @@ func refuseAll(targets []produceTarget, err *kerr.Error) {
 
 // produceTarget finds one partition and applies the rules that need no log.
 func (s *Server) produceTarget(r *Request, req *wire.ProduceRequest, image *cluster.Image, t *wire.ProduceTopic, in *wire.ProducePartition) (*replica.Partition, error) {
-	if req.Acks < -1 || req.Acks > 1 {
-		return nil, refuse(kerr.InvalidRequiredAcks, "acks is %d, allowed are -1, 0 and 1", req.Acks)
-	}
 	name := t.Name
 	if r.Version >= 13 {
 		topic := image.TopicByID(t.ID)
@@ -186,6 +184,12 @@ func (s *Server) produceTarget(r *Request, req *wire.ProduceRequest, image *clus
 			return nil, refuse(kerr.UnknownTopicID, "no topic has this id")
 		}
 		name = topic.Name
+	}
+	if err := s.onTopic(r, acl.Write, name); err != nil {
+		return nil, refuse(err, "%s", *deniedText(err))
+	}
+	if req.Acks < -1 || req.Acks > 1 {
+		return nil, refuse(kerr.InvalidRequiredAcks, "acks is %d, allowed are -1, 0 and 1", req.Acks)
 	}
 	if cluster.IsInternal(name) && r.ClientID != adminClientID {
 		return nil, refuse(kerr.InvalidTopicException, "Cannot append to internal topic %s", name)

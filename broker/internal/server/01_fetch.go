@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/fetchsession"
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
@@ -49,9 +50,9 @@ type fetchTarget struct {
 	mark      replica.Mark // see replica.Waiter
 }
 
-// missing tells of a partition that does not exist, which does not hurry the others.
+// missing tells of a partition that does not exist, for this client, which does not hurry the others.
 func (t fetchTarget) missing() bool {
-	return t.code == kerr.UnknownTopicID.Code || t.code == kerr.UnknownTopicOrPartition.Code
+	return t.code == kerr.UnknownTopicID.Code || t.code == kerr.UnknownTopicOrPartition.Code || t.code == kerr.TopicAuthorizationFailed.Code
 }
 
 // The isolation levels.
@@ -78,7 +79,7 @@ func (s *Server) fetch(r *Request, req *kmsg.FetchRequest) kmsg.Response {
 	}
 	f := &fetching{session: session, resp: resp, limit: s.fetchLimit(req.MaxBytes), committed: req.IsolationLevel == readCommitted}
 	f.follower = req.ReplicaID >= 0 && r.Version < 15 || req.ReplicaState.ID >= 0 && r.Version >= 15
-	waits := s.fetchTargets(f)
+	waits := s.fetchTargets(r, f)
 	if s.faults != nil {
 		if h := s.faultyFetch(r, f.targets); h != nil {
 			return h
@@ -236,7 +237,8 @@ func (s *Server) maxWait(ms int32) time.Duration {
 }
 
 // fetchTargets finds the partitions. It reports false when there is none to wait for.
-func (s *Server) fetchTargets(f *fetching) (waits bool) {
+func (s *Server) fetchTargets(r *Request, f *fetching) (waits bool) {
+	broker := f.follower && s.onCluster(r, acl.ClusterAction) == nil
 	parts := f.session.Partitions
 	f.targets = make([]fetchTarget, len(parts))
 	f.found = make([]wire.FetchPartition, len(parts))
@@ -245,6 +247,10 @@ func (s *Server) fetchTargets(f *fetching) (waits bool) {
 		f.found[i].Partition = in.Index
 		if in.Topic == "" {
 			t.code = kerr.UnknownTopicID.Code
+			continue
+		}
+		if f.follower && !broker || !f.follower && s.onTopic(r, acl.Read, in.Topic) != nil {
+			t.code = kerr.TopicAuthorizationFailed.Code
 			continue
 		}
 		p, err := s.replicas.Get(in.Topic, in.Index)

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/storage"
 )
@@ -43,11 +44,14 @@ func (s *Server) listOffsets(r *Request, req *kmsg.ListOffsetsRequest) kmsg.Resp
 	for _, t := range req.Topics {
 		out := kmsg.NewListOffsetsResponseTopic()
 		out.Topic = t.Topic
+		denied := s.onTopic(r, acl.Describe, t.Topic)
 		for _, p := range t.Partitions {
 			part := kmsg.NewListOffsetsResponseTopicPartition()
 			part.Partition = p.Partition
 			part.Offset, part.Timestamp, part.LeaderEpoch = -1, -1, -1
-			if seen[storage.Partition{Topic: t.Topic, Index: p.Partition}] > 1 {
+			if denied != nil {
+				part.ErrorCode = denied.Code
+			} else if seen[storage.Partition{Topic: t.Topic, Index: p.Partition}] > 1 {
 				part.ErrorCode = kerr.InvalidRequest.Code
 			} else {
 				s.listOffset(r.Version, req.IsolationLevel, t.Topic, p, &part)

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -44,21 +45,25 @@ func (s *Server) metadata(r *Request, req *kmsg.MetadataRequest) kmsg.Response {
 	resp.ControllerID = image.ControllerID()
 	resp.AuthorizedOperations = notAsked
 	if req.IncludeClusterAuthorizedOperations && r.Version <= 10 {
-		resp.AuthorizedOperations = clusterOperations
+		resp.AuthorizedOperations = s.operationsOnCluster(r)
 	}
-	operations := notAsked
-	if req.IncludeTopicAuthorizedOperations {
-		operations = topicOperations
+	operations := func(topic string) int32 {
+		if !req.IncludeTopicAuthorizedOperations {
+			return notAsked
+		}
+		return s.operationsOn(r, acl.Topic, topic, topicOperations)
 	}
 
 	if all {
 		resp.Topics = make([]kmsg.MetadataResponseTopic, 0, image.TopicCount())
 		for t := range image.Topics() {
-			resp.Topics = append(resp.Topics, metadataTopic(image, t, operations))
+			if s.may(r, acl.Describe, acl.Topic, t.Name) { // others are not there
+				resp.Topics = append(resp.Topics, metadataTopic(image, t, operations(t.Name)))
+			}
 		}
 		return resp
 	}
-	resp.Topics = metadataOf(r, req, image, operations, refused)
+	resp.Topics = s.metadataOf(r, req, image, operations, refused)
 	return resp
 }
 
@@ -71,7 +76,7 @@ func endpoint(r *Request, b *cluster.Broker, self int32) (cluster.Endpoint, bool
 }
 
 // metadataOf answers for the topics that the request names, each once.
-func metadataOf(r *Request, req *kmsg.MetadataRequest, image *cluster.Image, operations int32, refused map[string]int16) []kmsg.MetadataResponseTopic {
+func (s *Server) metadataOf(r *Request, req *kmsg.MetadataRequest, image *cluster.Image, operations func(topic string) int32, refused map[string]int16) []kmsg.MetadataResponseTopic {
 	byID := false
 	for i := range req.Topics {
 		byID = byID || req.Topics[i].TopicID != [16]byte{}
@@ -90,7 +95,11 @@ func metadataOf(r *Request, req *kmsg.MetadataRequest, image *cluster.Image, ope
 			continue // by id or by name, not both
 		case byID:
 			if found := image.TopicByID(asked.TopicID); found != nil {
-				t = metadataTopic(image, found, operations)
+				if denied := s.onTopic(r, acl.Describe, found.Name); denied != nil {
+					t.TopicID, t.ErrorCode = asked.TopicID, denied.Code // an id is no secret
+					break
+				}
+				t = metadataTopic(image, found, operations(found.Name))
 			} else {
 				t.TopicID, t.ErrorCode = asked.TopicID, kerr.UnknownTopicID.Code
 			}
@@ -99,13 +108,17 @@ func metadataOf(r *Request, req *kmsg.MetadataRequest, image *cluster.Image, ope
 		default:
 			name := nameOr(asked.Topic)
 			seen[name] = true
+			if denied := s.onTopic(r, acl.Describe, name); denied != nil { // whether or not it is there
+				t.Topic, t.ErrorCode = &name, denied.Code
+				break
+			}
 			if found := image.Topic(name); found != nil {
-				t = metadataTopic(image, found, operations)
+				t = metadataTopic(image, found, operations(name))
 				break
 			}
 			t.Topic, t.ErrorCode = &name, kerr.UnknownTopicOrPartition.Code
 			t.IsInternal = cluster.IsInternal(name)
-			t.AuthorizedOperations = operations // of a name, whether or not it is there
+			t.AuthorizedOperations = operations(name) // of a name, whether or not it is there
 			if !cluster.ValidTopicName(name) {
 				t.ErrorCode = kerr.InvalidTopicException.Code
 			}
@@ -132,11 +145,21 @@ func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluste
 	if !allowed || !image.Config.AutoCreateTopicsEnable {
 		return nil
 	}
+	refused := map[string]int16{}
 	var missing []cluster.NewTopic
 	for i := range req.Topics {
 		asked := &req.Topics[i]
 		if asked.TopicID != [16]byte{} || asked.Topic == nil || image.Topic(*asked.Topic) != nil || !cluster.ValidTopicName(*asked.Topic) {
 			continue
+		}
+		if s.onTopic(r, acl.Describe, *asked.Topic) != nil {
+			continue
+		}
+		if s.onCluster(r, acl.Create) != nil {
+			if denied := s.onTopic(r, acl.Create, *asked.Topic); denied != nil {
+				refused[*asked.Topic] = denied.Code
+				continue
+			}
 		}
 		if cluster.IsInternal(*asked.Topic) {
 			missing = append(missing, image.InternalTopic(*asked.Topic))
@@ -145,9 +168,8 @@ func (s *Server) autoCreate(r *Request, req *kmsg.MetadataRequest, image *cluste
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return refused
 	}
-	refused := map[string]int16{}
 	for i, result := range s.cluster.CreateTopics(r.Context(), missing, false, s.payment(r, 0)) {
 		code, _ := s.refusal(result.Err, "create topic", missing[i].Name)
 		switch code {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -29,13 +30,17 @@ func (s *Server) offsetCommit(r *Request, req *kmsg.OffsetCommitRequest) kmsg.Re
 	if r.Version <= 4 && req.RetentionTimeMillis >= 0 {
 		in.Retention = max(time.Duration(req.RetentionTimeMillis)*time.Millisecond, 1)
 	}
+	denied := s.onGroup(r, acl.Read, req.Group)
 	var codes []*int16 // where the answer to each offset goes
 	resp.Topics = make([]kmsg.OffsetCommitResponseTopic, len(req.Topics))
 	for i := range req.Topics {
 		rt, at := &req.Topics[i], &resp.Topics[i]
 		at.Topic, at.TopicID = rt.Topic, rt.TopicID
 		at.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(rt.Partitions))
-		topic, err := topicRef(image, r.Version >= 10, rt.Topic, rt.TopicID)
+		topic, err := s.topicRef(r, image, acl.Read, r.Version >= 10, rt.Topic, rt.TopicID)
+		if denied != nil {
+			err = denied
+		}
 		for j := range rt.Partitions {
 			rp, ap := &rt.Partitions[j], &at.Partitions[j]
 			ap.Partition = rp.Partition

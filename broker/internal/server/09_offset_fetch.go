@@ -1,9 +1,12 @@
 package server
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 )
@@ -73,18 +76,22 @@ func oldOffsetFetch(version int16, resp *kmsg.OffsetFetchResponse, asked []kmsg.
 func (s *Server) fetchGroupOffsets(r *Request, id string, in group.Fetch, topics []kmsg.OffsetFetchRequestGroupTopic) kmsg.OffsetFetchResponseGroup {
 	answer := kmsg.NewOffsetFetchResponseGroup()
 	answer.Group = id
+	if denied := s.onGroup(r, acl.Describe, id); denied != nil {
+		answer.ErrorCode = denied.Code
+		return answer
+	}
 	byID := r.Version >= 10
 	image := s.cluster.Image()
 
-	unknown := make([]*kerr.Error, len(topics)) // by topic: it has no name
+	refused := make([]*kerr.Error, len(topics)) // by topic
 	for i, t := range topics {
 		name := t.Topic
+		topic, err := s.topicRef(r, image, acl.Describe, byID, name, t.TopicID)
+		if err != nil && err != kerr.UnknownTopicOrPartition { // there may be offsets of a topic that is gone
+			refused[i] = err
+			continue
+		}
 		if byID {
-			topic, err := topicRef(image, true, "", t.TopicID)
-			if err != nil {
-				unknown[i] = err
-				continue
-			}
 			name = topic.Name
 		}
 		for _, p := range t.Partitions {
@@ -97,14 +104,16 @@ func (s *Server) fetchGroupOffsets(r *Request, id string, in group.Fetch, topics
 		return answer
 	}
 	if in.All {
-		answer.Topics = allOffsets(image, byID, reply.Offsets)
+		answer.Topics = allOffsets(image, byID, slices.DeleteFunc(reply.Offsets, func(o group.FetchedOffset) bool {
+			return !s.may(r, acl.Describe, acl.Topic, o.Topic)
+		}))
 		return answer
 	}
 	next := reply.Offsets
 	for i, t := range topics {
 		at := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic, TopicID: t.TopicID}
 		for _, p := range t.Partitions {
-			if err := unknown[i]; err != nil {
+			if err := refused[i]; err != nil {
 				ap := noOffset(p)
 				ap.ErrorCode = err.Code
 				at.Partitions = append(at.Partitions, ap)

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/sharestate"
 )
@@ -50,18 +51,30 @@ func (s *Server) coordinatorOf(r *Request, keyType int8, key string) kmsg.FindCo
 	var leader int32
 	switch keyType {
 	case coordinatorGroup:
+		if denied := s.onGroup(r, acl.Describe, key); denied != nil {
+			c.ErrorCode = denied.Code
+			return c
+		}
 		if err := s.groups.Ensure(r.Context()); err != nil {
 			c.ErrorCode = err.Code
 			return c
 		}
 		leader = s.leaderOf(cluster.OffsetsTopic, s.groups.Partition(key))
 	case coordinatorTransaction:
+		if denied := s.onTxn(r, acl.Describe, key); denied != nil {
+			c.ErrorCode = denied.Code
+			return c
+		}
 		if err := s.txns.Ensure(r.Context()); err != nil {
 			c.ErrorCode = err.Code
 			return c
 		}
 		leader = s.leaderOf(cluster.TransactionTopic, s.txns.Partition(key))
 	case coordinatorShare:
+		if denied := s.onCluster(r, acl.ClusterAction); denied != nil {
+			c.ErrorCode, c.ErrorMessage = denied.Code, deniedText(denied)
+			return c
+		}
 		k, err := sharestate.ParseKey(key)
 		if err != nil {
 			c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, text(err.Error())

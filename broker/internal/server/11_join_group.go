@@ -3,8 +3,10 @@ package server
 import (
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -18,6 +20,9 @@ import (
 func init() { register(11, 0, 9, (*Server).joinGroup) }
 
 func (s *Server) joinGroup(r *Request, req *kmsg.JoinGroupRequest) kmsg.Response {
+	if denied := s.onGroup(r, acl.Read, req.Group); denied != nil {
+		return refusedJoin(r.Version, denied)
+	}
 	in := group.Join{
 		MemberID: strings.Clone(req.MemberID), InstanceID: strings.Clone(orEmpty(req.InstanceID)),
 		ClientID: strings.Clone(r.ClientID), ClientHost: r.ClientHost,
@@ -44,6 +49,16 @@ func (s *Server) joinGroup(r *Request, req *kmsg.JoinGroupRequest) kmsg.Response
 		resp.Members = append(resp.Members, kmsg.JoinGroupResponseMember{
 			MemberID: m.MemberID, InstanceID: orNull(m.InstanceID), ProtocolMetadata: m.Metadata,
 		})
+	}
+	return resp
+}
+
+// refusedJoin is the answer to a client that may not join.
+func refusedJoin(version int16, err *kerr.Error) kmsg.Response {
+	resp := kmsg.NewPtrJoinGroupResponse()
+	resp.ErrorCode, resp.Generation = err.Code, -1
+	if version < 7 {
+		resp.Protocol = new(string)
 	}
 	return resp
 }

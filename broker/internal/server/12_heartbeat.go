@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -15,6 +16,10 @@ func init() { register(12, 0, 4, (*Server).heartbeat) }
 
 func (s *Server) heartbeat(r *Request, req *kmsg.HeartbeatRequest) kmsg.Response {
 	resp := kmsg.NewPtrHeartbeatResponse()
+	if denied := s.onGroup(r, acl.Read, req.Group); denied != nil {
+		resp.ErrorCode = denied.Code
+		return resp
+	}
 	resp.ErrorCode = groupCode(s.groups.Heartbeat(r.Context(), req.Group, group.Heartbeat{
 		MemberID: req.MemberID, InstanceID: orEmpty(req.InstanceID), Generation: req.Generation,
 	}))

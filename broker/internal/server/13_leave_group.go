@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -14,6 +15,10 @@ func init() { register(13, 0, 5, (*Server).leaveGroup) }
 
 func (s *Server) leaveGroup(r *Request, req *kmsg.LeaveGroupRequest) kmsg.Response {
 	resp := kmsg.NewPtrLeaveGroupResponse()
+	if denied := s.onGroup(r, acl.Read, req.Group); denied != nil {
+		resp.ErrorCode = denied.Code
+		return resp
+	}
 	if r.Version < 3 {
 		reply := s.groups.Leave(r.Context(), req.Group, []group.Leaving{{MemberID: req.MemberID}})
 		if resp.ErrorCode = groupCode(reply.Err); len(reply.Members) == 1 {

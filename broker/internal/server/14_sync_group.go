@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -24,6 +25,10 @@ func (s *Server) syncGroup(r *Request, req *kmsg.SyncGroupRequest) kmsg.Response
 			return resp
 		}
 		in.ProtocolType, in.Protocol = req.ProtocolType, req.Protocol
+	}
+	if denied := s.onGroup(r, acl.Read, req.Group); denied != nil {
+		resp.ErrorCode = denied.Code
+		return resp
 	}
 	for _, a := range req.GroupAssignment {
 		in.Assignments = append(in.Assignments, group.Assignment{MemberID: a.MemberID, Data: kept(a.MemberAssignment)})

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -15,16 +16,17 @@ import (
 // A group that does not exist, or whose members the broker assigns to (69, 77), is Dead; before version 6 that is not an error.
 func init() { register(15, 0, 6, (*Server).describeGroups) }
 
-// groupOperations has a bit for each operation that Kafka knows for groups: READ,
-// DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS. Without access rules all are allowed.
-const groupOperations = 1<<3 | 1<<6 | 1<<8 | 1<<10 | 1<<11
-
 func (s *Server) describeGroups(r *Request, req *kmsg.DescribeGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
 	resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, 0, len(req.Groups))
 	for _, id := range req.Groups {
 		g := kmsg.NewDescribeGroupsResponseGroup()
 		g.Group = id
+		if denied := s.onGroup(r, acl.Describe, id); denied != nil {
+			g.ErrorCode = denied.Code
+			resp.Groups = append(resp.Groups, g)
+			continue
+		}
 		d, found, err := s.groups.Describe(id)
 		switch {
 		case err != nil:
@@ -42,7 +44,7 @@ func (s *Server) describeGroups(r *Request, req *kmsg.DescribeGroupsRequest) kms
 			describeGroup(&g, d)
 		}
 		if g.ErrorCode == 0 && req.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = groupOperations
+			g.AuthorizedOperations = s.operationsOn(r, acl.Group, id, groupOperations)
 		}
 		resp.Groups = append(resp.Groups, g)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
 )
 
 // ListGroups (API key 16), versions 0–5.
@@ -21,7 +23,11 @@ func (s *Server) listGroups(r *Request, req *kmsg.ListGroupsRequest) kmsg.Respon
 		resp.ErrorCode = err.Code
 		return resp
 	}
+	all := s.may(r, acl.Describe, acl.Cluster, acl.ClusterName)
 	for _, g := range groups {
+		if !all && !s.may(r, acl.Describe, acl.Group, g.ID) {
+			continue
+		}
 		if !admits(req.StatesFilter, g.State.String()) || !admits(req.TypesFilter, g.Kind.String()) {
 			continue
 		}

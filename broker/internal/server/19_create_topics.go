@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -21,6 +22,7 @@ func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Re
 	twice := duplicates(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
 	answered := make(map[string]bool, len(twice))
 
+	anyTopic := s.may(r, acl.Create, acl.Cluster, acl.ClusterName)
 	var wanted []cluster.NewTopic
 	var places []int // of wanted topics in the response
 	for i := range req.Topics {
@@ -34,6 +36,8 @@ func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Re
 		if twice[t.Topic] {
 			answered[t.Topic] = true
 			out.ErrorCode, out.ErrorMessage = kerr.InvalidRequest.Code, text("Duplicate topic name.")
+		} else if !anyTopic && !s.may(r, acl.Create, acl.Topic, t.Topic) {
+			out.ErrorCode, out.ErrorMessage = kerr.TopicAuthorizationFailed.Code, text("Authorization failed.")
 		} else {
 			wanted = append(wanted, newTopic(t))
 			places = append(places, len(resp.Topics))
@@ -50,6 +54,10 @@ func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Re
 		}
 		t := result.Topic
 		out.TopicID = t.ID
+		if denied := s.onTopic(r, acl.DescribeConfigs, t.Name); denied != nil {
+			out.ConfigErrorCode = denied.Code
+			continue
+		}
 		out.NumPartitions, out.ReplicationFactor = int32(len(t.Partitions)), int16(len(t.Partitions[0].Replicas))
 		if r.Version >= 5 {
 			out.Configs = createdConfigs(image, t)

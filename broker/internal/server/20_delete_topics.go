@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -18,7 +19,7 @@ func init() { register(20, 1, 6, (*Server).deleteTopics) }
 func (s *Server) deleteTopics(r *Request, req *kmsg.DeleteTopicsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	image := s.cluster.Image()
-	refs, answers := deletions(r, req, image)
+	refs, answers := s.deletions(r, req, image)
 	results := s.cluster.DeleteTopics(r.Context(), refs, s.payment(r, 5))
 	n := 0
 	for i := range answers {
@@ -42,7 +43,7 @@ func (s *Server) deleteTopics(r *Request, req *kmsg.DeleteTopicsRequest) kmsg.Re
 
 // deletions works out which topics are meant. An answer without an error code belongs
 // to the next of the topics.
-func deletions(r *Request, req *kmsg.DeleteTopicsRequest, image *cluster.Image) ([]cluster.TopicRef, []kmsg.DeleteTopicsResponseTopic) {
+func (s *Server) deletions(r *Request, req *kmsg.DeleteTopicsRequest, image *cluster.Image) ([]cluster.TopicRef, []kmsg.DeleteTopicsResponseTopic) {
 	asked := req.Topics
 	if r.Version < 6 {
 		asked = make([]kmsg.DeleteTopicsRequestTopic, len(req.TopicNames))
@@ -70,6 +71,12 @@ func deletions(r *Request, req *kmsg.DeleteTopicsRequest, image *cluster.Image) 
 			})
 		}
 	}
+	anyTopic := s.may(r, acl.Delete, acl.Cluster, acl.ClusterName)
+	denied := func(op acl.Operation, name string) bool { return !anyTopic && !s.may(r, op, acl.Topic, name) }
+	deny := func(name *string, id [16]byte) {
+		err := kerr.TopicAuthorizationFailed
+		answers = append(answers, kmsg.DeleteTopicsResponseTopic{Topic: name, TopicID: id, ErrorCode: err.Code, ErrorMessage: deniedText(err)})
+	}
 	for i := range asked {
 		t := &asked[i]
 		zero := t.TopicID == [16]byte{}
@@ -83,7 +90,12 @@ func deletions(r *Request, req *kmsg.DeleteTopicsRequest, image *cluster.Image) 
 		case t.Topic == nil && ids[t.TopicID]:
 			refuse(t, "Duplicate topic id.")
 		case t.Topic != nil:
-			if found := image.Topic(*t.Topic); found != nil && byID[found.ID] {
+			found := image.Topic(*t.Topic)
+			if denied(acl.Describe, *t.Topic) || found != nil && denied(acl.Delete, *t.Topic) {
+				deny(t.Topic, [16]byte{})
+				continue
+			}
+			if found != nil && byID[found.ID] {
 				both := kmsg.DeleteTopicsRequestTopic{Topic: t.Topic, TopicID: found.ID}
 				refuse(&both, "The provided topic name maps to an ID that was already supplied.")
 				continue
@@ -91,7 +103,16 @@ func deletions(r *Request, req *kmsg.DeleteTopicsRequest, image *cluster.Image) 
 			refs = append(refs, cluster.TopicRef{Name: *t.Topic})
 			answers = append(answers, kmsg.DeleteTopicsResponseTopic{Topic: t.Topic})
 		default:
-			if found := image.TopicByID(t.TopicID); found != nil && namedToo(asked, found.Name) {
+			found := image.TopicByID(t.TopicID)
+			if found != nil && denied(acl.Delete, found.Name) {
+				name := &found.Name
+				if denied(acl.Describe, found.Name) {
+					name = nil
+				}
+				deny(name, t.TopicID)
+				continue
+			}
+			if found != nil && namedToo(asked, found.Name) {
 				continue // answered with the name
 			}
 			refs = append(refs, cluster.TopicRef{ID: t.TopicID})

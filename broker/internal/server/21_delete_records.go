@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/record"
 )
@@ -15,15 +16,20 @@ import (
 // Offset -1 stands for the high watermark. The new log start is on disk when it is answered.
 func init() { register(21, 0, 2, (*Server).deleteRecords) }
 
-func (s *Server) deleteRecords(_ *Request, req *kmsg.DeleteRecordsRequest) kmsg.Response {
+func (s *Server) deleteRecords(r *Request, req *kmsg.DeleteRecordsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
 	for _, t := range req.Topics {
 		out := kmsg.NewDeleteRecordsResponseTopic()
 		out.Topic = t.Topic
+		denied := s.onTopic(r, acl.Delete, t.Topic)
 		for _, in := range t.Partitions {
 			part := kmsg.NewDeleteRecordsResponseTopicPartition()
 			part.Partition = in.Partition
-			part.LowWatermark, part.ErrorCode = s.deleteRecordsOf(t.Topic, in.Partition, in.Offset)
+			if denied != nil {
+				part.LowWatermark, part.ErrorCode = -1, denied.Code
+			} else {
+				part.LowWatermark, part.ErrorCode = s.deleteRecordsOf(t.Topic, in.Partition, in.Offset)
+			}
 			s.metrics.failed(21, part.ErrorCode)
 			out.Partitions = append(out.Partitions, part)
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/txn"
 )
 
@@ -25,6 +26,11 @@ func init() { register(22, 0, 5, (*Server).initProducerID) }
 func (s *Server) initProducerID(r *Request, req *kmsg.InitProducerIDRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	if denied := s.producerDenied(r, req.TransactionalID); denied != nil {
+		resp.ErrorCode = denied.Code
+		s.metrics.failed(22, resp.ErrorCode)
+		return resp
+	}
 	switch {
 	case r.Version >= 3 && (req.ProducerID == -1) != (req.ProducerEpoch == -1):
 		resp.ErrorCode = kerr.InvalidRequest.Code
@@ -50,4 +56,16 @@ func (s *Server) initProducerID(r *Request, req *kmsg.InitProducerIDRequest) kms
 	}
 	s.metrics.failed(22, resp.ErrorCode)
 	return resp
+}
+
+// producerDenied tells whether a client may not be a producer: one without a transactional id has to be able to write somewhere
+// (KIP-679).
+func (s *Server) producerDenied(r *Request, id *string) *kerr.Error {
+	if id != nil {
+		return s.onTxn(r, acl.Write, *id)
+	}
+	if s.mayAny(r, acl.Write, acl.Topic) {
+		return nil
+	}
+	return s.onCluster(r, acl.IdempotentWrite)
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/record"
 )
 
@@ -14,15 +16,22 @@ import (
 // is still in the log.
 func init() { register(23, 2, 4, (*Server).offsetForLeaderEpoch) }
 
-func (s *Server) offsetForLeaderEpoch(_ *Request, req *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
+func (s *Server) offsetForLeaderEpoch(r *Request, req *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+	broker := s.may(r, acl.ClusterAction, acl.Cluster, acl.ClusterName)
 	for _, t := range req.Topics {
 		out := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		out.Topic = t.Topic
+		denied := !broker && s.onTopic(r, acl.Describe, t.Topic) != nil
 		for _, in := range t.Partitions {
 			part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			part.Partition = in.Partition
 			part.LeaderEpoch, part.EndOffset = -1, -1
+			if denied {
+				part.ErrorCode = kerr.TopicAuthorizationFailed.Code
+				out.Partitions = append(out.Partitions, part)
+				continue
+			}
 			p, err := s.replicas.Get(t.Topic, in.Partition)
 			if err == nil {
 				err = p.CheckEpoch(in.CurrentLeaderEpoch)

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/txn"
 )
 
@@ -44,6 +45,11 @@ func (s *Server) addPartitionsToTxn(r *Request, req *kmsg.AddPartitionsToTxnRequ
 		}
 		return resp
 	}
+	if denied := s.onCluster(r, acl.ClusterAction); denied != nil { // these versions are for brokers
+		resp.ErrorCode = denied.Code
+		s.metrics.failed(24, resp.ErrorCode)
+		return resp
+	}
 	for i := range req.Transactions {
 		resp.Transactions = append(resp.Transactions, s.addTransaction(r, &req.Transactions[i]))
 	}
@@ -82,7 +88,12 @@ func (s *Server) addTransaction(r *Request, t *kmsg.AddPartitionsToTxnRequestTra
 
 // addToTxn adds partitions to one transaction, or verifies that they are in it: an error or nil for each.
 func (s *Server) addToTxn(r *Request, id string, p txn.Producer, tps []txn.TopicPartition, verify bool) []*kerr.Error {
-	errs, ok := topicPartitions(s.cluster.Image(), tps)
+	if r.Version < 4 {
+		if denied := s.onTxn(r, acl.Write, id); denied != nil {
+			return all(make([]*kerr.Error, len(tps)), denied)
+		}
+	}
+	errs, ok := s.topicPartitions(r, s.cluster.Image(), tps)
 	if !ok {
 		return errs
 	}

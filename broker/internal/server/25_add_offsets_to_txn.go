@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/txn"
 )
@@ -17,7 +18,13 @@ func init() { register(25, 0, 4, (*Server).addOffsetsToTxn) }
 
 func (s *Server) addOffsetsToTxn(r *Request, req *kmsg.AddOffsetsToTxnRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
-	err := s.groups.Ensure(r.Context())
+	err := s.onTxn(r, acl.Write, req.TransactionalID)
+	if err == nil {
+		err = s.onGroup(r, acl.Read, req.Group)
+	}
+	if err == nil {
+		err = s.groups.Ensure(r.Context())
+	}
 	if err == nil {
 		err = s.txns.AddPartitions(r.Context(), req.TransactionalID, txn.AddPartitions{
 			Producer:   txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch},

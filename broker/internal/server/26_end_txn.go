@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/txn"
 )
 
@@ -17,6 +18,11 @@ func init() { register(26, 0, 5, (*Server).endTxn) }
 func (s *Server) endTxn(r *Request, req *kmsg.EndTxnRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 	in := txn.EndTxn{Producer: txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}, Commit: req.Commit}
+	if denied := s.onTxn(r, acl.Write, req.TransactionalID); denied != nil {
+		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = denied.Code, -1, -1
+		s.metrics.failed(26, resp.ErrorCode)
+		return resp
+	}
 	if r.Version >= 5 {
 		in.Version = transactionsV2
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/statelog"
 	"millrace/broker/internal/txn"
 )
@@ -18,6 +19,10 @@ func init() { register(27, 1, 2, (*Server).writeTxnMarkers) }
 
 func (s *Server) writeTxnMarkers(r *Request, req *kmsg.WriteTxnMarkersRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
+	denied := s.onCluster(r, acl.ClusterAction)
+	if denied != nil && s.may(r, acl.Alter, acl.Cluster, acl.ClusterName) {
+		denied = nil // administrators end hanging transactions (KIP-664)
+	}
 	at := map[int64]int{} // where a producer stands in the answer
 	for i := range req.Markers {
 		in := &req.Markers[i]
@@ -34,7 +39,12 @@ func (s *Server) writeTxnMarkers(r *Request, req *kmsg.WriteTxnMarkersRequest) k
 		for _, t := range in.Topics {
 			asked.add(t.Topic, t.Partitions)
 		}
-		errs := s.writeMarker(r, in, asked.tps)
+		var errs []*kerr.Error
+		if denied != nil {
+			errs = all(make([]*kerr.Error, len(asked.tps)), denied)
+		} else {
+			errs = s.writeMarker(r, in, asked.tps)
+		}
 		for j, t := range in.Topics {
 			topic := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
 			topic.Topic = t.Topic

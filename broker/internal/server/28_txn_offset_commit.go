@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/txn"
@@ -28,17 +29,28 @@ func (s *Server) txnOffsetCommit(r *Request, req *kmsg.TxnOffsetCommitRequest) k
 	if r.Version >= 3 {
 		in.MemberID, in.InstanceID, in.Generation = req.MemberID, orEmpty(req.InstanceID), req.Generation
 	}
+	denied := s.onTxn(r, acl.Write, req.TransactionalID)
+	if denied == nil {
+		denied = s.onGroup(r, acl.Read, req.Group)
+	}
 	var codes []*int16 // where the answer to each offset goes
 	resp.Topics = make([]kmsg.TxnOffsetCommitResponseTopic, len(req.Topics))
 	for i := range req.Topics {
 		rt, at := &req.Topics[i], &resp.Topics[i]
 		at.Topic = rt.Topic
 		at.Partitions = make([]kmsg.TxnOffsetCommitResponseTopicPartition, len(rt.Partitions))
-		topic := image.Topic(rt.Topic)
+		topic, err := s.topicRef(r, image, acl.Read, false, rt.Topic, [16]byte{})
+		if denied != nil {
+			err = denied
+		}
 		for j := range rt.Partitions {
 			rp, ap := &rt.Partitions[j], &at.Partitions[j]
 			ap.Partition = rp.Partition
-			if topic == nil || topic.Partition(rp.Partition) == nil {
+			if err != nil {
+				ap.ErrorCode = err.Code
+				continue
+			}
+			if topic.Partition(rp.Partition) == nil {
 				ap.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				continue
 			}

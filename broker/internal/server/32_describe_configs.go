@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/config"
 )
@@ -27,6 +28,11 @@ func (s *Server) describeConfigs(r *Request, req *kmsg.DescribeConfigsRequest) k
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
 		out.ErrorMessage = text("") // never null from Kafka
+		if denied := s.onConfigs(r, acl.DescribeConfigs, asked.ResourceType, asked.ResourceName); denied != nil {
+			out.ErrorCode, out.ErrorMessage = denied.Code, deniedText(denied)
+			resp.Resources = append(resp.Resources, out)
+			continue
+		}
 		if asked.ResourceType == kmsg.ConfigResourceTypeBrokerLogger {
 			s.describeLoggers(asked, &out)
 			resp.Resources = append(resp.Resources, out)
@@ -46,6 +52,19 @@ func (s *Server) describeConfigs(r *Request, req *kmsg.DescribeConfigsRequest) k
 		resp.Resources = append(resp.Resources, out)
 	}
 	return resp
+}
+
+// onConfigs asks for an operation on settings: those of brokers, of their loggers and of subscriptions belong to the cluster.
+func (s *Server) onConfigs(r *Request, op acl.Operation, kind kmsg.ConfigResourceType, name string) *kerr.Error {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic:
+		return s.onTopic(r, op, name)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return s.onGroup(r, op, name)
+	case kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics:
+		return s.onCluster(r, op)
+	}
+	return nil // refused as unknown
 }
 
 // configsOf finds the settings of a resource, or says why there are none.

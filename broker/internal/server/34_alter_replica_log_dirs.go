@@ -3,6 +3,8 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
 )
 
 // AlterReplicaLogDirs (API key 34), versions 1–2 (KIP-113).
@@ -13,8 +15,9 @@ import (
 // nothing to do, any other folder does not exist here.
 func init() { register(34, 1, 2, (*Server).alterReplicaLogDirs) }
 
-func (s *Server) alterReplicaLogDirs(_ *Request, req *kmsg.AlterReplicaLogDirsRequest) kmsg.Response {
+func (s *Server) alterReplicaLogDirs(r *Request, req *kmsg.AlterReplicaLogDirsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.AlterReplicaLogDirsResponse)
+	denied := s.onCluster(r, acl.Alter)
 	for i := range req.Dirs {
 		dir := &req.Dirs[i]
 		for j := range dir.Topics {
@@ -24,7 +27,9 @@ func (s *Server) alterReplicaLogDirs(_ *Request, req *kmsg.AlterReplicaLogDirsRe
 			for _, index := range asked.Partitions {
 				p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
 				p.Partition = index
-				if dir.Dir == s.logDir() {
+				if denied != nil {
+					p.ErrorCode = denied.Code
+				} else if dir.Dir == s.logDir() {
 					_, err := s.replicas.Get(asked.Topic, index)
 					p.ErrorCode = s.codeOf(err, "move partition", asked.Topic, index)
 				} else {

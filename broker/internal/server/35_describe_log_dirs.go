@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -17,8 +18,12 @@ import (
 // Kafka leaves them out. A folder cannot be cordoned: there is one.
 func init() { register(35, 1, 5, (*Server).describeLogDirs) }
 
-func (s *Server) describeLogDirs(_ *Request, req *kmsg.DescribeLogDirsRequest) kmsg.Response {
+func (s *Server) describeLogDirs(r *Request, req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	if denied := s.onCluster(r, acl.Describe); denied != nil {
+		resp.ErrorCode = denied.Code
+		return resp
+	}
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = s.logDir()
 	if total, usable, err := s.replicas.DiskSpace(); err == nil { // else -1: not known

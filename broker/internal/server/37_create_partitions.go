@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -30,6 +31,8 @@ func (s *Server) createPartitions(r *Request, req *kmsg.CreatePartitionsRequest)
 		if twice[t.Topic] {
 			answered[t.Topic] = true
 			out.ErrorCode, out.ErrorMessage = kerr.InvalidRequest.Code, text("Duplicate topic name.")
+		} else if denied := s.onTopic(r, acl.Alter, t.Topic); denied != nil {
+			out.ErrorCode = denied.Code
 		} else {
 			n := cluster.NewPartitions{Topic: t.Topic, Count: t.Count}
 			if t.Assignment != nil {

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
 )
 
 // DeleteGroups (API key 42), versions 0–2.
@@ -27,7 +29,11 @@ func (s *Server) deleteGroups(r *Request, req *kmsg.DeleteGroupsRequest) kmsg.Re
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			resp.Groups[i] = kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: groupCode(s.groups.Delete(r.Context(), id))}
+			err := s.onGroup(r, acl.Delete, id)
+			if err == nil {
+				err = s.groups.Delete(r.Context(), id)
+			}
+			resp.Groups[i] = kmsg.DeleteGroupsResponseGroup{Group: id, ErrorCode: groupCode(err)}
 		})
 	}
 	wg.Wait()

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -23,11 +24,15 @@ const (
 	uncleanElection   = 1
 )
 
-func (s *Server) electLeaders(_ *Request, req *kmsg.ElectLeadersRequest) kmsg.Response {
+func (s *Server) electLeaders(r *Request, req *kmsg.ElectLeadersRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
 	unknownType := req.ElectionType != preferredElection && req.ElectionType != uncleanElection
 	if unknownType {
 		resp.ErrorCode = kerr.InvalidRequest.Code
+	}
+	denied := s.onCluster(r, acl.Alter)
+	if denied != nil {
+		resp.ErrorCode = denied.Code
 	}
 	image := s.cluster.Image()
 	for i := range req.Topics {
@@ -37,7 +42,9 @@ func (s *Server) electLeaders(_ *Request, req *kmsg.ElectLeadersRequest) kmsg.Re
 		for _, index := range asked.Partitions {
 			p := kmsg.NewElectLeadersResponseTopicPartition()
 			p.Partition = index
-			if unknownType {
+			if denied != nil {
+				p.ErrorCode, p.ErrorMessage = denied.Code, deniedText(denied)
+			} else if unknownType {
 				p.ErrorCode, p.ErrorMessage = kerr.InvalidRequest.Code, text(fmt.Sprintf("Unknown election type %d", req.ElectionType))
 			} else {
 				p.ErrorCode, p.ErrorMessage = s.electLeader(image.Topic(asked.Topic), asked.Topic, index)

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -70,6 +71,7 @@ func (s *Server) alter(r *Request, asked []alteration, validateOnly bool) []outc
 	for i := range asked {
 		a := &asked[i]
 		resource, known := resources[a.kind]
+		denied := s.onConfigs(r, acl.AlterConfigs, a.kind, a.name)
 		switch {
 		case twice[key{a.kind, a.name}]:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Each resource must appear at most once.")}
@@ -79,6 +81,8 @@ func (s *Server) alter(r *Request, asked []alteration, validateOnly bool) []outc
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Unsupported resource type: " + a.kind.String())}
 		case len(duplicates(a.ops, func(o *cluster.ConfigOp) string { return o.Name })) > 0:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Error due to duplicate config keys")}
+		case denied != nil:
+			out[i] = outcome{denied.Code, deniedText(denied)}
 		case a.kind == kmsg.ConfigResourceTypeBrokerLogger:
 			out[i] = s.alterLoggers(a, validateOnly)
 		default:

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
 )
 
 // AlterPartitionReassignments (API key 45), versions 0–1 (KIP-455).
@@ -15,10 +17,14 @@ import (
 // is the one that is there already, which has nothing to do, and none is ever under way.
 func init() { register(45, 0, 1, (*Server).alterPartitionReassignments) }
 
-func (s *Server) alterPartitionReassignments(_ *Request, req *kmsg.AlterPartitionAssignmentsRequest) kmsg.Response {
+func (s *Server) alterPartitionReassignments(r *Request, req *kmsg.AlterPartitionAssignmentsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
 	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
-	if len(req.Topics) == 0 {
+	denied := s.onCluster(r, acl.Alter)
+	if denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+	}
+	if len(req.Topics) == 0 && denied == nil {
 		resp.ErrorMessage = text("")
 	}
 	for i := range req.Topics {
@@ -28,6 +34,11 @@ func (s *Server) alterPartitionReassignments(_ *Request, req *kmsg.AlterPartitio
 		for j := range asked.Partitions {
 			p := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 			p.Partition = asked.Partitions[j].Partition
+			if denied != nil {
+				p.ErrorCode, p.ErrorMessage = denied.Code, deniedText(denied)
+				out.Partitions = append(out.Partitions, p)
+				continue
+			}
 			p.ErrorCode, p.ErrorMessage = s.reassign(asked.Topic, &asked.Partitions[j], req.AllowReplicationFactorChange)
 			out.Partitions = append(out.Partitions, p)
 		}

@@ -1,6 +1,10 @@
 package server
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
+)
 
 // ListPartitionReassignments (API key 46), version 0 (KIP-455).
 //
@@ -8,6 +12,10 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // asked for.
 func init() { register(46, 0, 0, (*Server).listPartitionReassignments) }
 
-func (s *Server) listPartitionReassignments(_ *Request, req *kmsg.ListPartitionReassignmentsRequest) kmsg.Response {
-	return req.ResponseKind()
+func (s *Server) listPartitionReassignments(r *Request, req *kmsg.ListPartitionReassignmentsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
+	if denied := s.onCluster(r, acl.Describe); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+	}
+	return resp
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -14,6 +15,10 @@ func init() { register(47, 0, 0, (*Server).offsetDelete) }
 
 func (s *Server) offsetDelete(r *Request, req *kmsg.OffsetDeleteRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetDeleteResponse()
+	if denied := s.onGroup(r, acl.Delete, req.Group); denied != nil {
+		resp.ErrorCode = denied.Code
+		return resp
+	}
 	image := s.cluster.Image()
 	var tps []group.TopicPartition
 	var codes []*int16 // where the answer to each goes
@@ -22,11 +27,15 @@ func (s *Server) offsetDelete(r *Request, req *kmsg.OffsetDeleteRequest) kmsg.Re
 		rt, at := &req.Topics[i], &resp.Topics[i]
 		at.Topic = rt.Topic
 		at.Partitions = make([]kmsg.OffsetDeleteResponseTopicPartition, len(rt.Partitions))
-		topic := image.Topic(rt.Topic)
+		topic, err := s.topicRef(r, image, acl.Read, false, rt.Topic, [16]byte{})
 		for j := range rt.Partitions {
 			ap := &at.Partitions[j]
 			ap.Partition = rt.Partitions[j].Partition
-			if topic == nil || topic.Partition(ap.Partition) == nil {
+			if err != nil {
+				ap.ErrorCode = err.Code
+				continue
+			}
+			if topic.Partition(ap.Partition) == nil {
 				ap.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				continue
 			}

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/quota"
 )
@@ -22,8 +23,12 @@ const (
 	matchSpecified = 2 // any name, and the default
 )
 
-func (s *Server) describeClientQuotas(_ *Request, req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
+func (s *Server) describeClientQuotas(r *Request, req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeClientQuotasResponse)
+	if denied := s.onCluster(r, acl.DescribeConfigs); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		return resp
+	}
 	filter, code, message := quotaFilter(req.Components)
 	if code != nil {
 		resp.ErrorCode, resp.ErrorMessage = code.Code, &message

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -29,6 +30,17 @@ func (s *Server) alterClientQuotas(r *Request, req *kmsg.AlterClientQuotasReques
 			}
 			changes[i].Ops = append(changes[i].Ops, change)
 		}
+	}
+	if denied := s.onCluster(r, acl.AlterConfigs); denied != nil {
+		for i := range req.Entries {
+			out := kmsg.NewAlterClientQuotasResponseEntry()
+			out.ErrorCode, out.ErrorMessage = denied.Code, deniedText(denied)
+			for _, p := range changes[i].Parts {
+				out.Entity = append(out.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: p.Type, Name: p.Name})
+			}
+			resp.Entries = append(resp.Entries, out)
+		}
+		return resp
 	}
 	answered := map[string]bool{} // an entity that was named twice is answered once
 	for i, err := range s.cluster.AlterQuotas(r.Context(), changes, req.ValidateOnly) {

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/sasl"
 )
 
@@ -23,8 +24,17 @@ func scramNumber(mechanism string) int8 {
 	return 0
 }
 
-func (s *Server) describeUserScramCredentials(_ *Request, req *kmsg.DescribeUserSCRAMCredentialsRequest) kmsg.Response {
+func (s *Server) describeUserScramCredentials(r *Request, req *kmsg.DescribeUserSCRAMCredentialsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeUserSCRAMCredentialsResponse)
+	if denied := s.onCluster(r, acl.Describe); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		for range req.Users { // without the names, as Kafka
+			result := kmsg.NewDescribeUserSCRAMCredentialsResponseResult()
+			result.ErrorCode, result.ErrorMessage = denied.Code, deniedText(denied)
+			resp.Results = append(resp.Results, result)
+		}
+		return resp
+	}
 	resp.ErrorMessage = text("") // not null, as in Kafka
 	image := s.cluster.Image()
 	infos := map[string][]kmsg.DescribeUserSCRAMCredentialsResponseResultCredentialInfo{}

@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/sasl"
 )
@@ -32,11 +33,25 @@ func (s *Server) alterUserScramCredentials(r *Request, req *kmsg.AlterUserSCRAMC
 		note(change.User, err)
 		changes = append(changes, change)
 	}
+	denied := s.onCluster(r, acl.Alter)
+	refuse := func(user string) {
+		if _, again := errs[user]; !again {
+			note(user, denied)
+		}
+	}
 	for _, d := range req.Deletions {
+		if denied != nil {
+			refuse(d.Name)
+			continue
+		}
 		key := cluster.ScramKey{User: d.Name, Mechanism: scramMechanisms[d.Mechanism]}
 		add(cluster.ScramChange{ScramKey: key}, s.cluster.Image().CheckScramDeletion(key))
 	}
 	for _, u := range req.Upsertions {
+		if denied != nil {
+			refuse(u.Name)
+			continue
+		}
 		key := cluster.ScramKey{User: u.Name, Mechanism: scramMechanisms[u.Mechanism]}
 		change := cluster.ScramChange{ScramKey: key}
 		err := cluster.CheckScram(key.User, key.Mechanism, u.Iterations)
@@ -62,7 +77,11 @@ func (s *Server) alterUserScramCredentials(r *Request, req *kmsg.AlterUserSCRAMC
 	for _, user := range users {
 		result := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
 		result.User = user
-		result.ErrorCode, result.ErrorMessage = s.refusal(errs[user], "alter SCRAM users", "")
+		if denied != nil {
+			result.ErrorCode, result.ErrorMessage = denied.Code, deniedText(denied)
+		} else {
+			result.ErrorCode, result.ErrorMessage = s.refusal(errs[user], "alter SCRAM users", "")
+		}
 		resp.Results = append(resp.Results, result)
 	}
 	return resp

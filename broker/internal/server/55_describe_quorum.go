@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -21,6 +22,10 @@ func init() { register(55, 0, 2, (*Server).describeQuorum) }
 
 func (s *Server) describeQuorum(r *Request, req *kmsg.DescribeQuorumRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
+	if denied := s.onCluster(r, acl.Describe); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		return resp
+	}
 	resp.ErrorMessage = text("")
 	asksForQuorum := len(req.Topics) == 1 && req.Topics[0].Topic == cluster.MetadataTopic &&
 		len(req.Topics[0].Partitions) == 1 && req.Topics[0].Partitions[0].Partition == 0

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -16,6 +17,10 @@ func init() { register(57, 0, 2, (*Server).updateFeatures) }
 
 func (s *Server) updateFeatures(r *Request, req *kmsg.UpdateFeaturesRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
+	if denied := s.onCluster(r, acl.Alter); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		return resp
+	}
 	updates := make([]cluster.FeatureUpdate, len(req.FeatureUpdates))
 	for i := range req.FeatureUpdates {
 		u := &req.FeatureUpdates[i]

@@ -35,7 +35,7 @@ func (s *Server) describeCluster(r *Request, req *kmsg.DescribeClusterRequest) k
 	resp.ClusterID = s.clusterID
 	resp.ControllerID = image.ControllerID()
 	if req.IncludeClusterAuthorizedOperations {
-		resp.ClusterAuthorizedOperations = clusterOperations
+		resp.ClusterAuthorizedOperations = s.operationsOnCluster(r)
 	}
 	for _, b := range image.Brokers() {
 		e, ok := endpoint(r, b, s.nodeID)

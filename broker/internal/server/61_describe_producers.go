@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -12,17 +13,20 @@ import (
 // The producers that a partition remembers: what kafka-transactions looks for transactions that hang in.
 func init() { register(61, 0, 0, (*Server).describeProducers) }
 
-func (s *Server) describeProducers(_ *Request, req *kmsg.DescribeProducersRequest) kmsg.Response {
+func (s *Server) describeProducers(r *Request, req *kmsg.DescribeProducersRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
 	image := s.cluster.Image()
 	for _, t := range req.Topics {
 		out := kmsg.NewDescribeProducersResponseTopic()
 		out.Topic = t.Topic
+		denied := s.onTopic(r, acl.Read, t.Topic)
 		invalid := cluster.CheckTopicName(t.Topic)
 		for _, index := range t.Partitions {
 			part := kmsg.NewDescribeProducersResponseTopicPartition()
 			part.Partition = index
 			switch {
+			case denied != nil:
+				part.ErrorCode, part.ErrorMessage = denied.Code, deniedText(denied)
 			case invalid != nil:
 				message := invalid.Error()
 				part.ErrorCode, part.ErrorMessage = kerr.InvalidTopicException.Code, &message

@@ -2,17 +2,24 @@ package server
 
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
+	"millrace/broker/internal/txn"
 )
 
 // DescribeTransactions (API key 65), version 0 (KIP-664).
 func init() { register(65, 0, 0, (*Server).describeTransactions) }
 
-func (s *Server) describeTransactions(_ *Request, req *kmsg.DescribeTransactionsRequest) kmsg.Response {
+func (s *Server) describeTransactions(r *Request, req *kmsg.DescribeTransactionsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
 	for _, id := range req.TransactionalIDs {
 		out := kmsg.NewDescribeTransactionsResponseTransactionState()
 		out.TransactionalID = id
-		m, err := s.txns.Describe(id)
+		var m txn.Metadata
+		err := s.onTxn(r, acl.Describe, id)
+		if err == nil {
+			m, err = s.txns.Describe(id)
+		}
 		out.ErrorCode = code(err)
 		s.metrics.failed(65, out.ErrorCode)
 		if err == nil {
@@ -22,6 +29,9 @@ func (s *Server) describeTransactions(_ *Request, req *kmsg.DescribeTransactions
 				out.StartTimestamp = m.Started.UnixMilli()
 			}
 			for _, tp := range m.Partitions { // in order of topics
+				if !s.may(r, acl.Describe, acl.Topic, tp.Topic) {
+					continue
+				}
 				if n := len(out.Topics); n == 0 || out.Topics[n-1].Topic != tp.Topic {
 					t := kmsg.NewDescribeTransactionsResponseTransactionStateTopic()
 					t.Topic = tp.Topic

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/txn"
 	"millrace/broker/internal/txncoordinator"
 )
@@ -51,7 +52,7 @@ func (s *Server) listTransactions(r *Request, req *kmsg.ListTransactionsRequest)
 		case len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, id.ProducerID):
 		case len(req.StateFilters) > 0 && !slices.Contains(states, id.State):
 		case r.Version >= 1 && req.DurationFilterMillis >= 0 && runningFor(id, now) <= req.DurationFilterMillis:
-		case !match(id.ID):
+		case !match(id.ID), !s.may(r, acl.Describe, acl.TransactionalID, id.ID):
 		default:
 			out := kmsg.NewListTransactionsResponseTransactionState()
 			out.TransactionalID, out.ProducerID, out.TransactionState = id.ID, id.ProducerID, id.State.String()

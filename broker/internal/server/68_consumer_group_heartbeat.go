@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 )
 
@@ -21,6 +22,10 @@ func (s *Server) consumerGroupHeartbeat(r *Request, req *kmsg.ConsumerGroupHeart
 	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
 	if strings.TrimSpace(req.Group) == "" {
 		resp.ErrorCode, resp.ErrorMessage = kerr.InvalidRequest.Code, text("GroupId can't be empty.")
+		return resp
+	}
+	if denied := s.onSubscription(r, req.Group, req.SubscribedTopicNames); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
 		return resp
 	}
 	in := group.ConsumerHeartbeat{
@@ -55,6 +60,19 @@ func (s *Server) consumerGroupHeartbeat(r *Request, req *kmsg.ConsumerGroupHeart
 		resp.Assignment = &a
 	}
 	return resp
+}
+
+// onSubscription asks whether a client may be a member of a group and know of the topics that it names.
+func (s *Server) onSubscription(r *Request, groupID string, topics []string) *kerr.Error {
+	if denied := s.onGroup(r, acl.Read, groupID); denied != nil {
+		return denied
+	}
+	for _, topic := range topics {
+		if denied := s.onTopic(r, acl.Describe, topic); denied != nil {
+			return denied
+		}
+	}
+	return nil
 }
 
 // refused is how a group's refusal is told.

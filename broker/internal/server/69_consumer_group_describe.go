@@ -1,9 +1,12 @@
 package server
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 )
@@ -25,17 +28,49 @@ func (s *Server) consumerGroupDescribe(r *Request, req *kmsg.ConsumerGroupDescri
 	for _, id := range req.Groups {
 		g := kmsg.NewConsumerGroupDescribeResponseGroup()
 		g.Group = id
+		if denied := s.onGroup(r, acl.Describe, id); denied != nil {
+			g.ErrorCode = denied.Code
+			resp.Groups = append(resp.Groups, g)
+			continue
+		}
 		d, code, message := s.describeModern(id, group.Consumer)
+		if code == 0 && s.hidesTopics(r, image, d) {
+			code, message = kerr.TopicAuthorizationFailed.Code, text(hiddenTopics)
+		}
 		g.ErrorCode, g.ErrorMessage = code, message
 		if code == 0 {
 			describeConsumerGroup(image, &g, d)
 			if req.IncludeAuthorizedOperations {
-				g.AuthorizedOperations = groupOperations
+				g.AuthorizedOperations = s.operationsOn(r, acl.Group, id, groupOperations)
 			}
 		}
 		resp.Groups = append(resp.Groups, g)
 	}
 	return resp
+}
+
+// hiddenTopics is the answer where a member has topics that the client may not know of.
+const hiddenTopics = "The group has described topic(s) that the client is not authorized to describe."
+
+// hidesTopics tells whether members of a group have such topics.
+func (s *Server) hidesTopics(r *Request, image *cluster.Image, d group.Description) bool {
+	if s.authorizer == nil {
+		return false
+	}
+	for i := range d.Modern.Members {
+		m := &d.Modern.Members[i]
+		for _, name := range m.Topics {
+			if !s.may(r, acl.Describe, acl.Topic, name) {
+				return true
+			}
+		}
+		for _, t := range slices.Concat(m.Assigned, m.Target) {
+			if topic := image.TopicByID(cluster.TopicID(t.Topic)); topic != nil && !s.may(r, acl.Describe, acl.Topic, topic.Name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // describeModern finds a group of a kind where the broker assigns, or says why there is none.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"millrace/broker/internal/acl"
 )
 
 // ListConfigResources (API key 74), versions 0–1 (KIP-1000, KIP-1142).
@@ -23,6 +25,10 @@ var listable = []kmsg.ConfigResourceType{
 
 func (s *Server) listConfigResources(r *Request, req *kmsg.ListConfigResourcesRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
+	if denied := s.onCluster(r, acl.DescribeConfigs); denied != nil {
+		resp.ErrorCode = denied.Code
+		return resp
+	}
 	wanted := listable
 	switch {
 	case r.Version == 0:

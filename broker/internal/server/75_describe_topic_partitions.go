@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -34,7 +35,8 @@ func (s *Server) describeTopicPartitions(r *Request, req *kmsg.DescribeTopicPart
 			return resp
 		}
 	}
-	page := page{resp: resp, image: image, left: int(max(1, min(req.ResponsePartitionLimit, image.Config.MaxRequestPartitions)))}
+	operations := func(topic string) int32 { return s.operationsOn(r, acl.Topic, topic, topicOperations) }
+	page := page{resp: resp, operations: operations, image: image, left: int(max(1, min(req.ResponsePartitionLimit, image.Config.MaxRequestPartitions)))}
 	start := func(name string) int32 {
 		if name == from {
 			return first
@@ -43,14 +45,23 @@ func (s *Server) describeTopicPartitions(r *Request, req *kmsg.DescribeTopicPart
 	}
 	if len(names) == 0 { // all
 		for t := range image.TopicsFrom(from) {
+			if !s.may(r, acl.Describe, acl.Topic, t.Name) {
+				continue
+			}
 			if !page.add(t, start(t.Name)) {
 				break
 			}
 		}
 		return resp
 	}
+	var hidden []kmsg.DescribeTopicPartitionsResponseTopic // told of after the others
+	defer func() { resp.Topics = append(resp.Topics, hidden...) }()
 	for _, name := range names {
 		if strings.Compare(name, from) < 0 {
+			continue
+		}
+		if denied := s.onTopic(r, acl.Describe, name); denied != nil {
+			hidden = append(hidden, deniedTopic(name))
 			continue
 		}
 		if t := image.Topic(name); t != nil {
@@ -63,9 +74,16 @@ func (s *Server) describeTopicPartitions(r *Request, req *kmsg.DescribeTopicPart
 		if !cluster.ValidTopicName(name) {
 			code = kerr.InvalidTopicException.Code
 		}
-		resp.Topics = append(resp.Topics, pagedError(name, code, topicOperations))
+		resp.Topics = append(resp.Topics, pagedError(name, code, operations(name)))
 	}
 	return resp
+}
+
+// deniedTopic is the answer for a topic that the client may not know of, whether or not it is there.
+func deniedTopic(name string) kmsg.DescribeTopicPartitionsResponseTopic {
+	t := kmsg.NewDescribeTopicPartitionsResponseTopic()
+	t.Topic, t.ErrorCode, t.AuthorizedOperations = &name, kerr.TopicAuthorizationFailed.Code, notAsked
+	return t
 }
 
 func pagedError(name string, code int16, operations int32) kmsg.DescribeTopicPartitionsResponseTopic {
@@ -80,6 +98,8 @@ type page struct {
 	resp  *kmsg.DescribeTopicPartitionsResponse
 	image *cluster.Image
 	left  int
+	// operations are those that the client may do with a topic.
+	operations func(topic string) int32
 }
 
 // add appends a topic's partitions from first on. It reports false, and notes where to
@@ -91,7 +111,7 @@ func (p *page) add(t *cluster.Topic, first int32) bool {
 	}
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.ID, t.Internal
-	out.AuthorizedOperations = topicOperations
+	out.AuthorizedOperations = p.operations(t.Name)
 	end := min(int(first)+p.left, len(t.Partitions))
 	for i := int(first); i < end; i++ {
 		part := &t.Partitions[i]

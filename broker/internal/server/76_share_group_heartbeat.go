@@ -21,6 +21,10 @@ func (s *Server) shareGroupHeartbeat(r *Request, req *kmsg.ShareGroupHeartbeatRe
 		resp.ErrorCode, resp.ErrorMessage = kerr.InvalidRequest.Code, text("GroupId can't be empty.")
 		return resp
 	}
+	if denied := s.onSubscription(r, req.GroupID, req.SubscribedTopicNames); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		return resp
+	}
 	reply := s.groups.ShareHeartbeat(r.Context(), strings.Clone(req.GroupID), group.ShareHeartbeat{
 		MemberID: strings.Clone(req.MemberID), Epoch: req.MemberEpoch, RackID: clonePtr(req.RackID),
 		Topics: cloneStrings(req.SubscribedTopicNames), ClientID: strings.Clone(r.ClientID), ClientHost: r.ClientHost,

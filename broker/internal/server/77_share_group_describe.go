@@ -1,8 +1,10 @@
 package server
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 )
@@ -10,18 +12,26 @@ import (
 // ShareGroupDescribe (API key 77), version 1 (KIP-932).
 func init() { register(77, 1, 1, (*Server).shareGroupDescribe) }
 
-func (s *Server) shareGroupDescribe(_ *Request, req *kmsg.ShareGroupDescribeRequest) kmsg.Response {
+func (s *Server) shareGroupDescribe(r *Request, req *kmsg.ShareGroupDescribeRequest) kmsg.Response {
 	resp := kmsg.NewPtrShareGroupDescribeResponse()
 	image := s.cluster.Image()
 	for _, id := range req.GroupIDs {
 		g := kmsg.NewShareGroupDescribeResponseGroup()
 		g.GroupID = id
+		if denied := s.onGroup(r, acl.Describe, id); denied != nil {
+			g.ErrorCode = denied.Code
+			resp.Groups = append(resp.Groups, g)
+			continue
+		}
 		d, code, message := s.describeModern(id, group.Share)
+		if code == 0 && s.hidesTopics(r, image, d) {
+			code, message = kerr.TopicAuthorizationFailed.Code, text(hiddenTopics)
+		}
 		g.ErrorCode, g.ErrorMessage = code, message
 		if code == 0 {
 			describeShareGroup(image, &g, d)
 			if req.IncludeAuthorizedOperations {
-				g.AuthorizedOperations = groupOperations
+				g.AuthorizedOperations = s.operationsOn(r, acl.Group, id, groupOperations)
 			}
 		}
 		resp.Groups = append(resp.Groups, g)

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/share"
@@ -64,6 +65,9 @@ func (s *Server) shareFetch(r *Request, req *kmsg.ShareFetchRequest) kmsg.Respon
 		return resp
 	}
 	acks, full := shareFetchAcks(req)
+	if denied := s.onGroup(r, acl.Read, group); denied != nil {
+		return refuse(denied, *deniedText(denied))
+	}
 	switch {
 	case req.ShareSessionEpoch == shares.OpenEpoch && len(acks) > 0:
 		return refuse(kerr.InvalidRequest, "The first request of a share session cannot acknowledge.")
@@ -90,6 +94,8 @@ func (s *Server) shareFetch(r *Request, req *kmsg.ShareFetchRequest) kmsg.Respon
 	for _, tp := range full {
 		if topic := image.TopicByID(tp.Topic); topic == nil {
 			answer.partition(tp).ErrorCode = kerr.UnknownTopicID.Code
+		} else if denied := s.onTopic(r, acl.Read, topic.Name); denied != nil {
+			answer.partition(tp).ErrorCode = denied.Code
 		} else if topic.Partition(tp.Partition) == nil {
 			answer.partition(tp).ErrorCode = kerr.UnknownTopicOrPartition.Code
 		} else {

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/share"
 	"millrace/broker/internal/shares"
 )
@@ -21,7 +22,9 @@ func (s *Server) shareAcknowledge(r *Request, req *kmsg.ShareAcknowledgeRequest)
 	var err *kerr.Error
 	var session *shares.Session
 	closing := false
-	if req.ShareSessionEpoch == shares.OpenEpoch {
+	if denied := s.onGroup(r, acl.Read, group); denied != nil {
+		err = denied
+	} else if req.ShareSessionEpoch == shares.OpenEpoch {
 		err = kerr.InvalidShareSessionEpoch // a session begins with a fetch
 	} else {
 		session, closing, err = s.shareSession(r, group, member, req.ShareSessionEpoch)

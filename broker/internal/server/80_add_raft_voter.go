@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -22,11 +23,14 @@ func init() { register(80, 0, 1, (*Server).addRaftVoter) }
 // controllerListener is the one that a voter must be reachable on.
 const controllerListener = "CONTROLLER"
 
-func (s *Server) addRaftVoter(_ *Request, req *kmsg.AddRaftVoterRequest) kmsg.Response {
+func (s *Server) addRaftVoter(r *Request, req *kmsg.AddRaftVoterRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.AddRaftVoterResponse)
 	refuse := func(err *kerr.Error, format string, args ...any) kmsg.Response {
 		resp.ErrorCode, resp.ErrorMessage = err.Code, text(fmt.Sprintf(format, args...))
 		return resp
+	}
+	if denied := s.onCluster(r, acl.Alter); denied != nil {
+		return refuse(denied, "%s", *deniedText(denied))
 	}
 	if err, message := s.checkVoter("Add", req.ClusterID, req.VoterID, req.VoterDirectoryID); err != nil {
 		return refuse(err, "%s", message)

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 )
 
@@ -13,11 +14,14 @@ import (
 // voter cannot be removed: VOTER_NOT_FOUND, as in Kafka.
 func init() { register(81, 0, 0, (*Server).removeRaftVoter) }
 
-func (s *Server) removeRaftVoter(_ *Request, req *kmsg.RemoveRaftVoterRequest) kmsg.Response {
+func (s *Server) removeRaftVoter(r *Request, req *kmsg.RemoveRaftVoterRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.RemoveRaftVoterResponse)
 	refuse := func(err *kerr.Error, message string) kmsg.Response {
 		resp.ErrorCode, resp.ErrorMessage = err.Code, &message
 		return resp
+	}
+	if denied := s.onCluster(r, acl.Alter); denied != nil {
+		return refuse(denied, *deniedText(denied))
 	}
 	if err, message := s.checkVoter("Remove", req.ClusterID, req.VoterID, req.VoterDirectoryID); err != nil {
 		return refuse(err, message)

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/sharestate"
 )
 
@@ -22,7 +23,7 @@ func (s *Server) initializeShareGroupState(r *Request, req *kmsg.InitializeShare
 		for _, p := range t.Partitions {
 			rp := kmsg.NewInitializeShareGroupStateResponseTopicPartition()
 			rp.Partition = p.Partition
-			k, err := s.stateKey(req.GroupID, t.TopicID, p.Partition)
+			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
 			if err == nil && p.StartOffset < sharestate.Uninitialized {
 				err = kerr.InvalidRequest
 			}
@@ -40,8 +41,11 @@ func (s *Server) initializeShareGroupState(r *Request, req *kmsg.InitializeShare
 }
 
 // stateKey checks what a request says of a partition of a share group.
-func (s *Server) stateKey(group string, topic [16]byte, partition int32) (sharestate.Key, *kerr.Error) {
+func (s *Server) stateKey(r *Request, group string, topic [16]byte, partition int32) (sharestate.Key, *kerr.Error) {
 	k := sharestate.Key{Group: group, Topic: topic, Partition: partition}
+	if denied := s.onCluster(r, acl.ClusterAction); denied != nil { // these requests are for brokers
+		return k, denied
+	}
 	if group == "" || topic == ([16]byte{}) || partition < 0 {
 		return k, kerr.InvalidRequest
 	}

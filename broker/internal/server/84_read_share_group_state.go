@@ -20,7 +20,7 @@ func (s *Server) readShareGroupState(r *Request, req *kmsg.ReadShareGroupStateRe
 		for _, p := range t.Partitions {
 			rp := kmsg.NewReadShareGroupStateResponseTopicPartition()
 			rp.Partition = p.Partition
-			k, err := s.stateKey(req.GroupID, t.TopicID, p.Partition)
+			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
 			var a sharestate.Answer
 			if err == nil {
 				a = s.shareStates.Read(r.Context(), k, p.LeaderEpoch)

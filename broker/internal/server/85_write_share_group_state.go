@@ -23,7 +23,7 @@ func (s *Server) writeShareGroupState(r *Request, req *kmsg.WriteShareGroupState
 			p := &t.Partitions[j]
 			rp := kmsg.NewWriteShareGroupStateResponseTopicPartition()
 			rp.Partition = p.Partition
-			k, err := s.stateKey(req.GroupID, t.TopicID, p.Partition)
+			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
 			in := sharestate.Write{Epoch: p.StateEpoch, LeaderEpoch: p.LeaderEpoch, Start: p.StartOffset, Complete: -1}
 			if r.Version >= 1 {
 				in.Complete = p.DeliveryCompleteCount

@@ -14,7 +14,7 @@ func (s *Server) deleteShareGroupState(r *Request, req *kmsg.DeleteShareGroupSta
 		for _, p := range t.Partitions {
 			rp := kmsg.NewDeleteShareGroupStateResponseTopicPartition()
 			rp.Partition = p.Partition
-			k, err := s.stateKey(req.GroupID, t.TopicID, p.Partition)
+			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
 			if err == nil {
 				s.shares.Forget(k)
 				err = s.shareStates.Delete(r.Context(), k)

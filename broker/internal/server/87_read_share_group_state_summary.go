@@ -22,7 +22,7 @@ func (s *Server) readShareGroupStateSummary(r *Request, req *kmsg.ReadShareGroup
 		for _, p := range t.Partitions {
 			rp := kmsg.NewReadShareGroupStateSummaryResponseTopicPartition()
 			rp.Partition, rp.StartOffset, rp.DeliveryCompleteCount = p.Partition, sharestate.Uninitialized, -1
-			k, err := s.stateKey(req.GroupID, t.TopicID, p.Partition)
+			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
 			if err == nil {
 				a := s.shareStates.Summary(r.Context(), k)
 				if err = a.Err; err == nil && a.State != nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/sharestate"
@@ -28,6 +29,10 @@ func (s *Server) describeShareGroupOffsets(r *Request, req *kmsg.DescribeShareGr
 func (s *Server) describeShareOffsets(r *Request, asked *kmsg.DescribeShareGroupOffsetsRequestGroup) kmsg.DescribeShareGroupOffsetsResponseGroup {
 	out := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
 	out.GroupID = asked.GroupID
+	if denied := s.onGroup(r, acl.Describe, asked.GroupID); denied != nil {
+		out.ErrorCode, out.ErrorMessage = denied.Code, deniedText(denied)
+		return out
+	}
 	d, code, message := s.describeModern(asked.GroupID, group.Share)
 	if code == kerr.GroupIDNotFound.Code { // which is no error in Kafka: it has not begun anywhere
 		code, d.Modern = 0, &group.ModernDescription{}
@@ -39,7 +44,7 @@ func (s *Server) describeShareOffsets(r *Request, asked *kmsg.DescribeShareGroup
 	image := s.cluster.Image()
 	if asked.Topics == nil {
 		for _, t := range d.Modern.States {
-			if topic := image.TopicByID(cluster.TopicID(t.Topic)); topic != nil {
+			if topic := image.TopicByID(cluster.TopicID(t.Topic)); topic != nil && s.may(r, acl.Describe, acl.Topic, topic.Name) {
 				out.Topics = append(out.Topics, s.describeShareTopic(r, asked.GroupID, topic.Name, t.Topic, t.Partitions))
 			}
 		}
@@ -47,12 +52,16 @@ func (s *Server) describeShareOffsets(r *Request, asked *kmsg.DescribeShareGroup
 	}
 	for _, t := range asked.Topics {
 		topic := image.Topic(t.Topic)
-		if topic == nil {
+		denied := s.onTopic(r, acl.Describe, t.Topic)
+		if topic == nil || denied != nil {
 			unknown := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopic()
 			unknown.Topic = t.Topic
 			for _, p := range t.Partitions {
 				rp := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopicPartition()
 				rp.Partition, rp.StartOffset, rp.Lag = p, sharestate.Uninitialized, -1
+				if denied != nil {
+					rp.ErrorCode, rp.ErrorMessage = denied.Code, deniedText(denied)
+				}
 				unknown.Partitions = append(unknown.Partitions, rp)
 			}
 			out.Topics = append(out.Topics, unknown)

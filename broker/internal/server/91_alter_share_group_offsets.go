@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/sharestate"
 )
@@ -19,6 +20,10 @@ func init() { register(91, 0, 0, (*Server).alterShareGroupOffsets) }
 func (s *Server) alterShareGroupOffsets(r *Request, req *kmsg.AlterShareGroupOffsetsRequest) kmsg.Response {
 	resp := kmsg.NewPtrAlterShareGroupOffsetsResponse()
 	id := strings.Clone(req.GroupID)
+	if denied := s.onGroup(r, acl.Read, id); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		return resp
+	}
 	if id == "" {
 		resp.ErrorCode, resp.ErrorMessage = codeAndText(kerr.InvalidGroupID)
 		return resp
@@ -34,7 +39,8 @@ func (s *Server) alterShareGroupOffsets(r *Request, req *kmsg.AlterShareGroupOff
 		out := kmsg.NewAlterShareGroupOffsetsResponseTopic()
 		out.Topic = t.Topic
 		topic := image.Topic(t.Topic)
-		if topic != nil {
+		denied := s.onTopic(r, acl.Read, t.Topic)
+		if topic != nil && denied == nil {
 			out.TopicID = topic.ID
 		}
 		for _, p := range t.Partitions {
@@ -42,6 +48,8 @@ func (s *Server) alterShareGroupOffsets(r *Request, req *kmsg.AlterShareGroupOff
 			rp.Partition = p.Partition
 			var err *kerr.Error
 			switch {
+			case denied != nil:
+				err = denied
 			case topic == nil || topic.Partition(p.Partition) == nil:
 				err = kerr.UnknownTopicOrPartition
 			case p.StartOffset < 0:

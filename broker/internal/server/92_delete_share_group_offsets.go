@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 	"millrace/broker/internal/sharestate"
@@ -16,6 +17,10 @@ func init() { register(92, 0, 0, (*Server).deleteShareGroupOffsets) }
 
 func (s *Server) deleteShareGroupOffsets(r *Request, req *kmsg.DeleteShareGroupOffsetsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDeleteShareGroupOffsetsResponse()
+	if denied := s.onGroup(r, acl.Delete, req.GroupID); denied != nil {
+		resp.ErrorCode, resp.ErrorMessage = denied.Code, deniedText(denied)
+		return resp
+	}
 	if req.GroupID == "" {
 		resp.ErrorCode, resp.ErrorMessage = codeAndText(kerr.InvalidGroupID)
 		return resp
@@ -34,9 +39,9 @@ func (s *Server) deleteShareGroupOffsets(r *Request, req *kmsg.DeleteShareGroupO
 	for _, t := range req.Topics {
 		out := kmsg.NewDeleteShareGroupOffsetsResponseTopic()
 		out.Topic = t.Topic
-		topic := image.Topic(t.Topic)
-		if topic == nil {
-			out.ErrorCode, out.ErrorMessage = codeAndText(kerr.UnknownTopicOrPartition)
+		topic, err := s.topicRef(r, image, acl.Read, false, t.Topic, [16]byte{})
+		if err != nil {
+			out.ErrorCode, out.ErrorMessage = codeAndText(err)
 			resp.Topics = append(resp.Topics, out)
 			continue
 		}

@@ -8,14 +8,6 @@ import (
 	"millrace/broker/internal/cluster"
 )
 
-// Bit sets of what a client may do (org.apache.kafka.common.acl.AclOperation). There is
-// no authorizer, so all that applies to the kind.
-const (
-	notAsked          int32 = -1 << 31
-	topicOperations   int32 = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
-	clusterOperations int32 = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
-)
-
 // refusals is how refused changes of the metadata are told to clients.
 var refusals = []struct {
 	err  error

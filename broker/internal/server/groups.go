@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/group"
 )
@@ -42,19 +43,23 @@ func inMillis(ms int32) time.Duration { return time.Duration(ms) * time.Millisec
 // kept copies what a group keeps of a request, so that it does not keep the whole frame.
 func kept(b []byte) []byte { return bytes.Clone(b) }
 
-// topicRef finds a topic that a request names, by id from some version on. The error
+// topicRef finds a topic that a request names, by id from some version on, for an operation on it. The error
 // is what each of its partitions gets.
-func topicRef(image *cluster.Image, byID bool, name string, id [16]byte) (*cluster.Topic, *kerr.Error) {
+func (s *Server) topicRef(r *Request, image *cluster.Image, op acl.Operation, byID bool, name string, id [16]byte) (*cluster.Topic, *kerr.Error) {
+	t := image.Topic(name)
 	if byID {
-		if t := image.TopicByID(cluster.TopicID(id)); t != nil {
-			return t, nil
+		if t = image.TopicByID(cluster.TopicID(id)); t == nil {
+			return nil, kerr.UnknownTopicID
 		}
-		return nil, kerr.UnknownTopicID
+		name = t.Name
 	}
-	if t := image.Topic(name); t != nil {
-		return t, nil
+	if denied := s.onTopic(r, op, name); denied != nil {
+		return nil, denied
 	}
-	return nil, kerr.UnknownTopicOrPartition
+	if t == nil {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	return t, nil
 }
 
 // leaving is one member of a LeaveGroup request.

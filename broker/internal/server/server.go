@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/coordinator"
 	"millrace/broker/internal/fault"
@@ -58,6 +59,8 @@ type Options struct {
 	StallTimeout time.Duration
 	// Faults makes requests fail on purpose; nil: none does.
 	Faults *fault.Set
+	// Authorizer decides what clients may do; nil: everybody may do everything.
+	Authorizer *acl.Authorizer
 }
 
 // DefaultStallTimeout is Options.StallTimeout where none is given. Kafka waits
@@ -88,6 +91,7 @@ type Server struct {
 	budget      *wire.Budget
 	stall       time.Duration
 	faults      *fault.Set
+	authorizer  *acl.Authorizer // nil: everybody may do everything
 	quotas      *quota.Manager
 	heldBack    atomic.Int64 // connections that wait to be closed: throttleConnect
 	// fetchSessions are what clients fetch, between their requests.
@@ -118,7 +122,7 @@ func New(o Options) *Server {
 		cluster: o.Cluster, replicas: o.Replicas, groups: o.Groups, txns: o.Txns, markers: o.Markers,
 		shares: o.Shares, shareStates: o.ShareStates, clusterID: o.ClusterID, nodeID: o.NodeID,
 		log: o.Log, levels: o.Levels, metrics: o.Metrics,
-		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults,
+		budget: wire.NewBudget(o.QueuedBytes), stall: o.StallTimeout, faults: o.Faults, authorizer: o.Authorizer,
 		fetchSessions: fetchsession.New(int(o.Cluster.Image().Config.FetchSessionSlots)),
 		conns:         map[*conn]struct{}{}, perIP: map[string]int{}, on: map[*Listener]int{},
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/config"
 	"millrace/broker/internal/replica"
@@ -125,6 +126,12 @@ func (s *Server) acknowledge(r *Request, group, member string, all []acknowledgi
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			if topic := s.cluster.Image().TopicByID(cluster.TopicID(a.tp.Topic)); topic != nil {
+				if denied := s.onTopic(r, acl.Read, topic.Name); denied != nil {
+					a.code = denied.Code
+					return
+				}
+			}
 			p, code := s.openShare(r, group, a.tp)
 			if code == 0 {
 				code = groupCode(p.Acknowledge(r.Context(), member, a.acks))

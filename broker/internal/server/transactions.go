@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"millrace/broker/internal/acl"
 	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/statelog"
@@ -154,10 +155,12 @@ func refuseTxn(err *kerr.Error, v2, knowsAbortable bool) error {
 
 // topicPartitions turns what a request names into partitions, each checked to exist. It reports false, with an
 // error for each, when one does not: then nothing is to be attempted.
-func topicPartitions(image *cluster.Image, tps []txn.TopicPartition) (errs []*kerr.Error, ok bool) {
+func (s *Server) topicPartitions(r *Request, image *cluster.Image, tps []txn.TopicPartition) (errs []*kerr.Error, ok bool) {
 	errs, ok = make([]*kerr.Error, len(tps)), true
 	for i, tp := range tps {
-		if t := image.Topic(tp.Topic); t == nil || t.Partition(tp.Partition) == nil {
+		if r.Version < 4 && s.onTopic(r, acl.Write, tp.Topic) != nil { // a broker has asked its client
+			errs[i], ok = kerr.TopicAuthorizationFailed, false
+		} else if t := image.Topic(tp.Topic); t == nil || t.Partition(tp.Partition) == nil {
 			errs[i], ok = kerr.UnknownTopicOrPartition, false
 		}
 	}
