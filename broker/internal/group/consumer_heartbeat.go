@@ -91,7 +91,7 @@ func (g *Group) checkConsumerHeartbeat(in ConsumerHeartbeat) *Refusal {
 		return invalid("RebalanceTimeoutMs must be provided in first request.")
 	case in.Epoch == joinEpoch && (in.Owned == nil || len(in.Owned) > 0):
 		return invalid("TopicPartitions must be empty when (re-)joining.")
-	case in.Epoch == joinEpoch && len(in.Topics) == 0 && (in.Regex == nil || *in.Regex == ""):
+	case in.Epoch == joinEpoch && in.Topics == nil && (in.Regex == nil || *in.Regex == ""):
 		return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
 	}
 	if in.Assignor != nil && !slices.Contains(g.cfg.Assignors, *in.Assignor) {

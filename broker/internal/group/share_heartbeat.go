@@ -95,11 +95,16 @@ func (g *Group) reconcileShare(member *modernMember, resubscribed bool) {
 	}
 }
 
+// maxShareMemberID is the length of a UUID, by which members name themselves (GroupCoordinatorService).
+const maxShareMemberID = 36
+
 func (g *Group) checkShareHeartbeat(in ShareHeartbeat) *Refusal {
 	invalid := func(what string) *Refusal { return refuse(kerr.InvalidRequest, "%s", what) }
 	switch {
 	case strings.TrimSpace(in.MemberID) == "":
 		return invalid("MemberId can't be empty.")
+	case len(in.MemberID) > maxShareMemberID:
+		return invalid("MemberId can't be longer than 36 characters.")
 	case in.RackID != nil && strings.TrimSpace(*in.RackID) == "":
 		return invalid("RackId can't be empty.")
 	case in.Epoch < leaveEpoch:

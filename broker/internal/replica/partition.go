@@ -108,7 +108,7 @@ func (p *Partition) Log() *storage.Log { return p.log.Load() }
 // CheckEpoch compares the leader epoch that a client knows, -1 if none, with ours.
 func (p *Partition) CheckEpoch(known int32) error {
 	switch ours := p.epoch.Load(); {
-	case known < 0 || known == ours:
+	case known == -1 || known == ours: // another negative one is of the past, as any
 		return nil
 	case known < ours:
 		return ErrFencedEpoch

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,6 +34,10 @@ import (
 // transactions of version 2 the partition is added on the way, before that it is asked (KIP-890).
 func init() { register(0, 0, 13, (*Server).produce) }
 
+// replicaPatience is how long a client waits that gives no time. Kafka waits for replicas only, of which one node has none to wait for:
+// there, such a request is answered when it is appended.
+const replicaPatience = 30 * time.Second
+
 // adminClientID may write to internal topics, by Kafka's own tools.
 const adminClientID = "__admin_client"
 
@@ -52,12 +57,23 @@ type pendingProduce struct {
 	topic, at int // where in the response
 }
 
+// withoutStart are the refusals of the log that Kafka answers without the log's start (ReplicaManager.appendToLocalLog).
+var withoutStart = []int16{
+	kerr.CorruptMessage.Code, kerr.UnknownTopicOrPartition.Code, kerr.NotLeaderForPartition.Code, kerr.MessageTooLarge.Code,
+	kerr.RecordListTooLarge.Code, kerr.KafkaStorageError.Code, kerr.UnknownTopicID.Code,
+}
+
 func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
 	if r.Version < 3 {
 		return &hangUp{reason: fmt.Sprintf("Produce version %d is offered and not served, versions 3 to 13 are", r.Version)}
 	}
+	req.Topics = slices.DeleteFunc(req.Topics, func(t wire.ProduceTopic) bool { return t.First == t.End })
+	patience := time.Duration(req.TimeoutMillis) * time.Millisecond
+	if patience <= 0 {
+		patience = replicaPatience
+	}
 	resp := &produceResponse{
-		deadline: time.Now().Add(time.Duration(req.TimeoutMillis) * time.Millisecond),
+		deadline: time.Now().Add(patience),
 		pending:  make([]pendingProduce, 0, len(req.Partitions)),
 		metrics:  s.metrics,
 	}
@@ -84,7 +100,13 @@ func (s *Server) produce(r *Request, req *wire.ProduceRequest) kmsg.Response {
 			var info storage.AppendInfo
 			err := target.err
 			if err == nil {
-				info, err = target.partition.Append(in.Records, storage.AppendOptions{Guard: target.guard})
+				if info, err = target.partition.Append(in.Records, storage.AppendOptions{Guard: target.guard}); err != nil {
+					s.refuseProduce(part, target.partition, err)
+					if !slices.Contains(withoutStart, part.ErrorCode) {
+						part.LogStartOffset = int64(target.partition.StartOffset())
+					}
+					continue
+				}
 			}
 			if err != nil {
 				s.refuseProduce(part, target.partition, err)

@@ -144,7 +144,7 @@ func fetchWants(version int16, req *kmsg.FetchRequest) fetchsession.Request {
 			in := &t.Partitions[j]
 			p := fetchsession.Partition{
 				Topic: t.Topic, ID: t.TopicID, Index: in.Partition, Offset: in.FetchOffset, MaxBytes: in.PartitionMaxBytes,
-				LeaderEpoch: in.CurrentLeaderEpoch, LastFetchedEpoch: in.LastFetchedEpoch,
+				LeaderEpoch: max(in.CurrentLeaderEpoch, -1), LastFetchedEpoch: in.LastFetchedEpoch,
 			}
 			if version < 9 {
 				p.LeaderEpoch = -1
@@ -245,7 +245,7 @@ func (s *Server) fetchTargets(r *Request, f *fetching) (waits bool) {
 	for i := range parts {
 		in, t := &parts[i], &f.targets[i]
 		f.found[i].Partition = in.Index
-		if in.Topic == "" {
+		if in.Topic == "" && f.resp.Version >= 13 {
 			t.code = kerr.UnknownTopicID.Code
 			continue
 		}

@@ -42,6 +42,9 @@ func (s *Server) listOffsets(r *Request, req *kmsg.ListOffsetsRequest) kmsg.Resp
 		}
 	}
 	for _, t := range req.Topics {
+		if len(t.Partitions) == 0 {
+			continue // as Kafka, which groups its answers by topic
+		}
 		out := kmsg.NewListOffsetsResponseTopic()
 		out.Topic = t.Topic
 		denied := s.onTopic(r, acl.Describe, t.Topic)

@@ -45,6 +45,12 @@ func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Re
 		resp.Topics = append(resp.Topics, out)
 	}
 
+	if timedOut(req.TimeoutMillis) {
+		for _, i := range places {
+			resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+		}
+		return resp
+	}
 	results := s.cluster.CreateTopics(r.Context(), wanted, req.ValidateOnly, s.payment(r, 6))
 	image := s.cluster.Image()
 	for i, result := range results {

@@ -20,6 +20,15 @@ func (s *Server) deleteTopics(r *Request, req *kmsg.DeleteTopicsRequest) kmsg.Re
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	image := s.cluster.Image()
 	refs, answers := s.deletions(r, req, image)
+	if timedOut(req.TimeoutMillis) {
+		for i := range answers {
+			if answers[i].ErrorCode == 0 {
+				answers[i].ErrorCode, answers[i].ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+			}
+		}
+		resp.Topics = answers
+		return resp
+	}
 	results := s.cluster.DeleteTopics(r.Context(), refs, s.payment(r, 5))
 	n := 0
 	for i := range answers {

@@ -19,6 +19,9 @@ func init() { register(21, 0, 2, (*Server).deleteRecords) }
 func (s *Server) deleteRecords(r *Request, req *kmsg.DeleteRecordsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
 	for _, t := range req.Topics {
+		if len(t.Partitions) == 0 {
+			continue // as Kafka, which groups its answers by topic
+		}
 		out := kmsg.NewDeleteRecordsResponseTopic()
 		out.Topic = t.Topic
 		denied := s.onTopic(r, acl.Delete, t.Topic)

@@ -22,6 +22,9 @@ func (s *Server) alterReplicaLogDirs(r *Request, req *kmsg.AlterReplicaLogDirsRe
 		dir := &req.Dirs[i]
 		for j := range dir.Topics {
 			asked := &dir.Topics[j]
+			if len(asked.Partitions) == 0 {
+				continue
+			}
 			out := kmsg.NewAlterReplicaLogDirsResponseTopic()
 			out.Topic = asked.Topic
 			for _, index := range asked.Partitions {

@@ -46,6 +46,12 @@ func (s *Server) createPartitions(r *Request, req *kmsg.CreatePartitionsRequest)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
+	if timedOut(req.TimeoutMillis) {
+		for _, i := range places {
+			resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+		}
+		return resp
+	}
 	for i, err := range s.cluster.CreatePartitions(r.Context(), wanted, req.ValidateOnly, s.payment(r, 3)) {
 		out := &resp.Topics[places[i]]
 		out.ErrorCode, out.ErrorMessage = s.refusal(err, "create partitions", out.Topic)

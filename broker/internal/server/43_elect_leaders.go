@@ -26,6 +26,10 @@ const (
 
 func (s *Server) electLeaders(r *Request, req *kmsg.ElectLeadersRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
+	late := timedOut(req.TimeoutMillis)
+	if late {
+		resp.ErrorCode = kerr.RequestTimedOut.Code
+	}
 	unknownType := req.ElectionType != preferredElection && req.ElectionType != uncleanElection
 	if unknownType {
 		resp.ErrorCode = kerr.InvalidRequest.Code
@@ -42,11 +46,14 @@ func (s *Server) electLeaders(r *Request, req *kmsg.ElectLeadersRequest) kmsg.Re
 		for _, index := range asked.Partitions {
 			p := kmsg.NewElectLeadersResponseTopicPartition()
 			p.Partition = index
-			if denied != nil {
+			switch {
+			case denied != nil:
 				p.ErrorCode, p.ErrorMessage = denied.Code, deniedText(denied)
-			} else if unknownType {
+			case late:
+				p.ErrorCode, p.ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+			case unknownType:
 				p.ErrorCode, p.ErrorMessage = kerr.InvalidRequest.Code, text(fmt.Sprintf("Unknown election type %d", req.ElectionType))
-			} else {
+			default:
 				p.ErrorCode, p.ErrorMessage = s.electLeader(image.Topic(asked.Topic), asked.Topic, index)
 			}
 			out.Partitions = append(out.Partitions, p)

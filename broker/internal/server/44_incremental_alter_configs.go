@@ -79,6 +79,8 @@ func (s *Server) alter(r *Request, asked []alteration, validateOnly bool) []outc
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Unknown resource type 8")}
 		case !known && a.kind != kmsg.ConfigResourceTypeBrokerLogger:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Unsupported resource type: " + a.kind.String())}
+		case a.kind == kmsg.ConfigResourceTypeTopic && a.name == "":
+			out[i] = outcome{kerr.InvalidRequest.Code, text("Default topic resources are not allowed.")}
 		case len(duplicates(a.ops, func(o *cluster.ConfigOp) string { return o.Name })) > 0:
 			out[i] = outcome{kerr.InvalidRequest.Code, text("Error due to duplicate config keys")}
 		case denied != nil:

@@ -27,6 +27,10 @@ func (s *Server) alterPartitionReassignments(r *Request, req *kmsg.AlterPartitio
 	if len(req.Topics) == 0 && denied == nil {
 		resp.ErrorMessage = text("")
 	}
+	late := denied == nil && timedOut(req.TimeoutMillis)
+	if late {
+		resp.ErrorCode, resp.ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+	}
 	for i := range req.Topics {
 		asked := &req.Topics[i]
 		out := kmsg.NewAlterPartitionAssignmentsResponseTopic()
@@ -34,12 +38,14 @@ func (s *Server) alterPartitionReassignments(r *Request, req *kmsg.AlterPartitio
 		for j := range asked.Partitions {
 			p := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 			p.Partition = asked.Partitions[j].Partition
-			if denied != nil {
+			switch {
+			case denied != nil:
 				p.ErrorCode, p.ErrorMessage = denied.Code, deniedText(denied)
-				out.Partitions = append(out.Partitions, p)
-				continue
+			case late:
+				p.ErrorCode, p.ErrorMessage = resp.ErrorCode, resp.ErrorMessage
+			default:
+				p.ErrorCode, p.ErrorMessage = s.reassign(asked.Topic, &asked.Partitions[j], req.AllowReplicationFactorChange)
 			}
-			p.ErrorCode, p.ErrorMessage = s.reassign(asked.Topic, &asked.Partitions[j], req.AllowReplicationFactorChange)
 			out.Partitions = append(out.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, out)

@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"slices"
 
 	"millrace/broker/internal/acl"
 	"millrace/broker/internal/group"
@@ -22,6 +23,7 @@ func (s *Server) offsetDelete(r *Request, req *kmsg.OffsetDeleteRequest) kmsg.Re
 	image := s.cluster.Image()
 	var tps []group.TopicPartition
 	var codes []*int16 // where the answer to each goes
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool { return len(t.Partitions) == 0 })
 	resp.Topics = make([]kmsg.OffsetDeleteResponseTopic, len(req.Topics))
 	for i := range req.Topics {
 		rt, at := &req.Topics[i], &resp.Topics[i]

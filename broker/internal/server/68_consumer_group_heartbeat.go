@@ -34,8 +34,12 @@ func (s *Server) consumerGroupHeartbeat(r *Request, req *kmsg.ConsumerGroupHeart
 		Topics: cloneStrings(req.SubscribedTopicNames), Assignor: clonePtr(req.ServerAssignor),
 		Regex: clonePtr(req.SubscribedTopicRegex), ClientID: strings.Clone(r.ClientID), ClientHost: r.ClientHost,
 	}
-	if req.RebalanceTimeoutMillis >= 0 {
-		in.RebalanceTimeout = inMillis(req.RebalanceTimeoutMillis)
+	if req.MemberEpoch == 0 && len(req.Topics) > 0 { // of a topic without partitions nothing would be left in in.Owned
+		resp.ErrorCode, resp.ErrorMessage = kerr.InvalidRequest.Code, text("TopicPartitions must be empty when (re-)joining.")
+		return resp
+	}
+	if req.RebalanceTimeoutMillis != -1 {
+		in.RebalanceTimeout = inMillis(max(req.RebalanceTimeoutMillis, 0))
 	}
 	if req.Topics != nil {
 		in.Owned = []group.Partition{}

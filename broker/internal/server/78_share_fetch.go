@@ -69,6 +69,8 @@ func (s *Server) shareFetch(r *Request, req *kmsg.ShareFetchRequest) kmsg.Respon
 		return refuse(denied, *deniedText(denied))
 	}
 	switch {
+	case req.GroupID == nil:
+		return refuse(kerr.InvalidRequest, "A share fetch needs a group.")
 	case req.ShareSessionEpoch == shares.OpenEpoch && len(acks) > 0:
 		return refuse(kerr.InvalidRequest, "The first request of a share session cannot acknowledge.")
 	case req.IsRenewAck && (req.MaxWaitMillis > 0 || req.MinBytes > 0 || req.MaxBytes > 0 || req.MaxRecords > 0):

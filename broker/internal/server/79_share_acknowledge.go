@@ -24,7 +24,9 @@ func (s *Server) shareAcknowledge(r *Request, req *kmsg.ShareAcknowledgeRequest)
 	closing := false
 	if denied := s.onGroup(r, acl.Read, group); denied != nil {
 		err = denied
-	} else if req.ShareSessionEpoch == shares.OpenEpoch {
+	} else if req.GroupID == nil {
+		err = kerr.InvalidRequest
+	} else if len(member) > 0 && len(member) <= maxMemberID && req.ShareSessionEpoch == shares.OpenEpoch {
 		err = kerr.InvalidShareSessionEpoch // a session begins with a fetch
 	} else {
 		session, closing, err = s.shareSession(r, group, member, req.ShareSessionEpoch)

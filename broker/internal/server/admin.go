@@ -68,3 +68,6 @@ func duplicates[T any, K comparable](list []T, key func(*T) K) map[K]bool {
 
 // text is for the messages of a protocol that wants them nullable.
 func text(s string) *string { return &s }
+
+// timedOut tells of a request to Kafka's controller whose time is over before it begins: nothing is done.
+func timedOut(timeoutMillis int32) bool { return timeoutMillis <= 0 }

@@ -227,6 +227,9 @@ func (s *side) perform(t *testing.T, script script, known *transcript) *transcri
 		must(c, 3, find, func(r *kmsg.FindCoordinatorResponse) bool { return r.ErrorCode == 0 })
 	}
 	script.run(c)
+	if c.kafka {
+		c.setLimit(nil)
+	}
 	return &c.heard
 }
 
@@ -293,6 +296,9 @@ func must[R kmsg.Response](c *conversation, version int16, req kmsg.Request, ok 
 		if err == nil && ok(resp.(R)) {
 			return resp.(R)
 		}
+		if err != nil {
+			c.hangUp()
+		}
 		if time.Now().After(end) {
 			c.t.Fatalf("%s: %s: %v %+v", c.address, kmsg.NameForKey(req.Key()), err, resp)
 		}
@@ -351,22 +357,34 @@ func (c *conversation) settle() {
 	for range 2 {
 		c.barrier++
 		value := strconv.Itoa(1_000_000_000 + c.barrier)
-		set := kmsg.NewPtrIncrementalAlterConfigsRequest()
-		resource := kmsg.NewIncrementalAlterConfigsRequestResource()
-		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
-		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-		config.Name, config.Value = "max.connections.per.ip", &value
-		resource.Configs = append(resource.Configs, config)
-		set.Resources = append(set.Resources, resource)
-		must(c, 1, set, func(r *kmsg.IncrementalAlterConfigsResponse) bool { return r.Resources[0].ErrorCode == 0 })
+		c.setLimit(&value)
 		get := kmsg.NewPtrDescribeConfigsRequest()
 		of := kmsg.NewDescribeConfigsRequestResource()
-		of.ResourceType, of.ResourceName, of.ConfigNames = kmsg.ConfigResourceTypeBroker, "1", []string{config.Name}
+		of.ResourceType, of.ResourceName, of.ConfigNames = kmsg.ConfigResourceTypeBroker, "1", []string{barrierSetting}
 		get.Resources = append(get.Resources, of)
 		must(c, 4, get, func(r *kmsg.DescribeConfigsResponse) bool {
 			return len(r.Resources[0].Configs) == 1 && deref(r.Resources[0].Configs[0].Value) == value
 		})
 	}
+}
+
+// barrierSetting is one that matters to nobody here.
+const barrierSetting = "max.connections.per.ip"
+
+// setLimit sets it, or takes it back.
+func (c *conversation) setLimit(value *string) {
+	c.t.Helper()
+	set := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	config.Name, config.Value = barrierSetting, value
+	if value == nil {
+		config.Op = kmsg.IncrementalAlterConfigOpDelete
+	}
+	resource.Configs = append(resource.Configs, config)
+	set.Resources = append(set.Resources, resource)
+	must(c, 1, set, func(r *kmsg.IncrementalAlterConfigsResponse) bool { return r.Resources[0].ErrorCode == 0 })
 }
 
 // write appends records and waits for it.
@@ -383,7 +401,10 @@ func scripts() []script {
 	for _, api := range registered() {
 		out = append(out, script{name: fmt.Sprintf("%02d_%s", api.Key, kmsg.NameForKey(api.Key)), run: func(c *conversation) { c.sweep(api) }})
 	}
-	return out
+	return append(out,
+		script{name: "records", run: produceRecords},
+		script{name: "frames", run: brokenFrames},
+	)
 }
 
 // sweep asks for one key, for each of its bases: at every version as it is, then with each field absurd in turn.

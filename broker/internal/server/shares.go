@@ -80,10 +80,13 @@ func (s *Server) shareBegin(g *config.Group, log *replica.Partition) (int64, *ke
 	return int64(found.Offset), nil
 }
 
+// maxMemberID is the length of a UUID, by which members of share groups name themselves.
+const maxMemberID = 36
+
 // shareSession finds the session of a request of a share group's member, or why there is none.
 // A session ends with its connection.
 func (s *Server) shareSession(r *Request, group, member string, epoch int32) (session *shares.Session, closing bool, err *kerr.Error) {
-	if group == "" || member == "" {
+	if member == "" || len(member) > maxMemberID {
 		return nil, false, kerr.InvalidRequest
 	}
 	session, closing, err = s.shares.Session(group, member, epoch, int(s.cluster.Image().Config.GroupShareMaxSessions))

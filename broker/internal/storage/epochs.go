@@ -65,7 +65,7 @@ func (e epochs) at(o record.Offset) record.Epoch {
 // the offset at which the next began.
 func (e epochs) end(epoch record.Epoch, logEnd record.Offset) (record.Epoch, record.Offset) {
 	switch {
-	case epoch < 0 || epoch > e.latest():
+	case epoch == -1 || epoch > e.latest():
 		return -1, -1
 	case epoch == e.latest():
 		return epoch, logEnd
