@@ -32,8 +32,8 @@ type theirs struct {
 	running         bool
 }
 
-// kafkaFor needs java and the scripts beside MILLRACE_KAFKA_TOOL.
-func kafkaFor(t *testing.T) *theirs {
+// toolScript is the script that runs Kafka's tools. It needs java.
+func toolScript(t *testing.T) string {
 	t.Helper()
 	tool := os.Getenv("MILLRACE_KAFKA_TOOL")
 	_, noJava := exec.LookPath("java")
@@ -44,6 +44,12 @@ func kafkaFor(t *testing.T) *theirs {
 		}
 		t.Skip(why)
 	}
+	return tool
+}
+
+func kafkaFor(t *testing.T) *theirs {
+	t.Helper()
+	tool := toolScript(t)
 	k := &theirs{
 		t: t, start: filepath.Join(filepath.Dir(tool), "kafka-start.sh"), stop: filepath.Join(filepath.Dir(tool), "kafka-stop.sh"),
 		folder: t.TempDir(), address: brokertest.FreeAddr(t),

@@ -42,7 +42,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT where that is set.`,
 	c.Flags().StringArrayVar(&f.instances, "instances", nil, "run several instances of a service, as inventory=2; may be repeated")
 	c.Flags().StringVar(&f.brokers, "brokers", "", "use another Kafka (host:port, several with commas) instead of the bundled broker")
 	c.Flags().StringVar(&f.restart, "restart", string(supervise.OnFailure), "when to start a part again that has ended: always, on-failure, never")
-	c.Flags().StringSliceVar(&f.wrongWays, "wrong-way", nil, "do something wrong on purpose, to watch it fail (docs/wrong-ways.md): "+strings.Join(wrongway.Names(), ", "))
+	c.Flags().StringSliceVar(&f.wrongWays, "wrong-way", nil, "do something wrong on purpose, to watch it fail (docs/wrong-ways.md), in every service that can, or SERVICE:NAME in one: "+strings.Join(wrongway.Names(), ", "))
 	c.Flags().BoolVar(&f.faults, "faults", false, "let parts be made to fail on purpose: millrace fault list (docs/faults.md)")
 	c.Flags().IntVar(&f.orders, "orders", 0, "place this many orders, then check that none was lost or done twice")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "what the orders of --orders are made from")

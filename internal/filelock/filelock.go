@@ -48,4 +48,7 @@ func (l *Lock) Write(content []byte) error {
 
 // Close gives the lock back. The file stays: removing it would let two
 // processes lock two files of one name.
-func (l *Lock) Close() error { return l.f.Close() }
+//
+// Closing the file alone would not do on Unix: a child that another goroutine is
+// starting has a copy of the descriptor until its exec, and with it the lock.
+func (l *Lock) Close() error { return errors.Join(unlock(l.f), l.f.Close()) }

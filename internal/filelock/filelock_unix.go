@@ -28,3 +28,5 @@ func lock(f *os.File, exclusive, wait bool) error {
 		}
 	}
 }
+
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -26,3 +26,8 @@ func lock(f *os.File, exclusive, wait bool) error {
 	}
 	return err
 }
+
+func unlock(f *os.File) error {
+	at := windows.Overlapped{Offset: lockedByte}
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &at)
+}

@@ -21,7 +21,7 @@ import (
 // ShopNeeds says what a private shop has to be.
 type ShopNeeds struct {
 	Instances map[string]int
-	WrongWay  string            // what its services do wrong on purpose; empty: nothing
+	WrongWay  string            // what its services do wrong on purpose, as in shop.Config; empty: nothing
 	Faults    map[string]string // fault rules that a part has from the start, in their text form
 	Quietly   bool              // another shop of the same play was already told of
 }

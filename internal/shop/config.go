@@ -35,7 +35,7 @@ type Config struct {
 	// Backoff is the wait before a part that has died is started again; zero: that of
 	// package supervise.
 	Backoff   supervise.Backoff
-	WrongWays []string // what is done wrong on purpose, by the services that have it
+	WrongWays []string // what is done wrong on purpose: NAME by the services that have it, SERVICE:NAME by this one
 
 	// Faults lets parts be made to fail on purpose: at their fault points, and by Kill and
 	// Freeze.

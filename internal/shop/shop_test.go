@@ -124,6 +124,12 @@ func TestWrongWayEnviron(t *testing.T) {
 			t.Errorf("%s without a wrong way: %v", service, got)
 		}
 	}
+	if got := wrongWayEnviron(Inventory, []string{"inventory:no-key"}); !slices.Equal(got, []string{"FAULTS_ENABLED=true", "WRONG_WAYS=no-key"}) {
+		t.Errorf("in this service only: %v", got)
+	}
+	if got := wrongWayEnviron(Order, []string{"inventory:no-key"}); got != nil {
+		t.Errorf("in another service only: %v", got)
+	}
 	if got := wrongWayEnviron(Notification, ways[:2]); got != nil {
 		t.Errorf("of what it does not have: %v", got)
 	}
@@ -149,12 +155,14 @@ func TestConfig_Validate(t *testing.T) {
 		"not of the form host:port":               {Brokers: "a:1,b"},
 		"did you mean no-key?":                    {WrongWays: []string{"nokey"}},
 		"not one of a service: millrace dlq":      {WrongWays: []string{"shared-redrive"}},
+		"allowed: order, inventory":               {WrongWays: []string{"notification:no-key"}},
+		"order: ":                                 {WrongWays: []string{"auto-commit", "order:unbounded-nack"}},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%+v: %v, want %q", c, err, name)
 		}
 	}
-	if err := (Config{Instances: map[string]int{"inventory": 3}, Brokers: "a:1,b:2"}).Validate(); err != nil {
+	if err := (Config{Instances: map[string]int{"inventory": 3}, Brokers: "a:1,b:2", WrongWays: []string{"inventory:no-key", "order:no-key"}}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

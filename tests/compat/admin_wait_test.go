@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// eventuallyPartitions waits until the topic has so many partitions, each with a leader: a controller
-// answers before every broker has heard.
+// eventuallyPartitions waits until the topic has so many partitions, and the leader of each knows that it
+// is: a controller answers before the brokers have heard, and metadata tells of a leader that has not yet.
 func eventuallyPartitions(t *testing.T, admin *kadm.Client, topic string, n int) kadm.TopicDetail {
 	t.Helper()
 	var detail kadm.TopicDetail
@@ -26,7 +26,14 @@ func eventuallyPartitions(t *testing.T, admin *kadm.Client, topic string, n int)
 				led++
 			}
 		}
-		return led == n, fmt.Sprintf("%d with a leader", led)
+		if led != n {
+			return false, fmt.Sprintf("%d with a leader", led)
+		}
+		ends, err := admin.ListEndOffsets(ctx, topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		return err == nil, fmt.Sprint(err)
 	})
 	return detail
 }

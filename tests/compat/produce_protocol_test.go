@@ -29,7 +29,8 @@ func newProducing(t *testing.T, topics map[string][]string) (p *producing, name 
 	name = map[string]string{}
 	var hide []string
 	for topic, settings := range topics {
-		configs := map[string]*string{}
+		forever := "-1" // the records are years old, and the cleaner may come at any time
+		configs := map[string]*string{"retention.ms": &forever}
 		for _, s := range settings {
 			k, v, _ := strings.Cut(s, "=")
 			configs[k] = &v

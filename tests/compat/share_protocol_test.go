@@ -269,6 +269,40 @@ func TestShareProtocol_AnswersAreKafkas(t *testing.T) {
 	s.compare("share_protocol.txt")
 }
 
+// TestShareProtocol_LagWithAHole: what is done does not count as lag, though something before it is not (KIP-1226).
+func TestShareProtocol_LagWithAHole(t *testing.T) {
+	t.Parallel()
+	seeds := seeds(t)
+	topic, group := newTopic(t, seeds, 1, nil), uniqueName(t, "group")
+	client := newKgo(t, seeds)
+	s := &sharer{transcript: &transcript{t: t, client: client, hide: strings.NewReplacer()}, group: group, member: "mYW5vdGhlci1tZW1iZXItNA"}
+	meta := kmsg.NewPtrMetadataRequest()
+	meta.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+	s.topic = s.ask(meta).(*kmsg.MetadataResponse).Topics[0].TopicID
+	configureGroup(t, client, group, "share.auto.offset.reset", "earliest")
+	produceFranz(t, seeds, topic, "none", samples("x", 10))
+	eventually(t, "has the partition", func(context.Context) (bool, string) {
+		r := s.heartbeat("", 0, topic)
+		return r.ErrorCode == 0 && r.Assignment != nil && len(r.Assignment.TopicPartitions) == 1, code(r.ErrorCode)
+	})
+	eventually(t, "has the records", func(context.Context) (bool, string) {
+		s.session = 0
+		s.out.Reset()
+		s.fetch("opens", 10, nil)
+		got := s.out.String()
+		if strings.Contains(got, "0-9") {
+			return true, ""
+		}
+		s.session = -1
+		s.fetch("closes", 10, nil)
+		return false, got
+	})
+	s.acknowledge("two of three", []ackOf{{2, 4, []int8{1}}, {7, 7, []int8{3}}})
+	waitForLag(t, seeds, group, topic, 6)
+	s.acknowledge("the first", []ackOf{{0, 1, []int8{1}}})
+	waitForLag(t, seeds, group, topic, 4)
+}
+
 // TestShareProtocol_Resubscribe: a member that does not read a topic any more has it no longer, from the answer
 // on, though the next target is computed a second after the last.
 func TestShareProtocol_Resubscribe(t *testing.T) {

@@ -229,40 +229,51 @@ func TestShare_SurvivesKills(t *testing.T) {
 	}
 }
 
-// A share group that reads committed records only is given those of committed transactions, and goes
-// past those of aborted ones and the markers of both.
-func TestShare_ReadsCommitted(t *testing.T) {
+// A share group that reads committed records only is given those of committed transactions, others are given all; both
+// go past markers, the last one too: nothing is left in the end.
+func TestShare_Isolation(t *testing.T) {
 	t.Parallel()
-	seeds := seeds(t)
-	topic, group := newTopic(t, seeds, 1, nil), shareGroup(t, seeds)
-	configureGroup(t, newKgo(t, seeds), group, "share.isolation.level", "read_committed")
-	producer := newKgo(t, seeds, kgo.DefaultProduceTopic(topic), kgo.TransactionalID(uniqueName(t, "txn")))
-	transaction := func(value string, end kgo.TransactionEndTry) {
-		t.Helper()
-		if err := producer.BeginTransaction(); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 3 {
-			if err := producer.ProduceSync(within(t, patience), kgo.StringRecord(fmt.Sprint(value, i))).FirstErr(); err != nil {
-				t.Fatal(err)
+	committed := []string{"first 0 #1", "first 1 #1", "first 2 #1", "second 0 #1", "second 1 #1", "second 2 #1"}
+	for isolation, want := range map[string][]string{
+		"read_committed":   committed,
+		"read_uncommitted": append([]string{"never 0 #1", "never 1 #1", "never 2 #1"}, committed...),
+	} {
+		t.Run(isolation, func(t *testing.T) {
+			t.Parallel()
+			seeds := seeds(t)
+			topic, group := newTopic(t, seeds, 1, nil), shareGroup(t, seeds)
+			configureGroup(t, newKgo(t, seeds), group, "share.isolation.level", isolation)
+			producer := newKgo(t, seeds, kgo.DefaultProduceTopic(topic), kgo.TransactionalID(uniqueName(t, "txn")))
+			transaction := func(value string, end kgo.TransactionEndTry) {
+				t.Helper()
+				if err := producer.BeginTransaction(); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 3 {
+					if err := producer.ProduceSync(within(t, patience), kgo.StringRecord(fmt.Sprint(value, i))).FirstErr(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := producer.EndTransaction(within(t, patience), end); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if err := producer.EndTransaction(within(t, patience), end); err != nil {
-			t.Fatal(err)
-		}
-	}
-	transaction("first ", kgo.TryCommit)
-	transaction("never ", kgo.TryAbort)
-	transaction("second ", kgo.TryCommit)
-	w := startWorker(t, seeds, group, topic, accept)
-	want := []string{"first 0 #1", "first 1 #1", "first 2 #1", "second 0 #1", "second 1 #1", "second 2 #1"}
-	eventually(t, "committed records came", func(context.Context) (bool, string) {
-		got := w.seen()
-		return len(got) >= len(want), fmt.Sprint(got)
-	})
-	got := w.seen()
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
+			// It is there from the start: the last marker comes when all records are done.
+			w := startWorker(t, seeds, group, topic, accept)
+			transaction("first ", kgo.TryCommit)
+			transaction("never ", kgo.TryAbort)
+			transaction("second ", kgo.TryCommit)
+			eventually(t, "records came", func(context.Context) (bool, string) {
+				got := w.seen()
+				return len(got) >= len(want), fmt.Sprint(got)
+			})
+			got := w.seen()
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("got %v", got)
+			}
+			waitForLag(t, seeds, group, topic, 0)
+		})
 	}
 }

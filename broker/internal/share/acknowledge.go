@@ -163,22 +163,32 @@ func (p *Partition) begin(now time.Time) { p.now, p.out = now, nil }
 // persist asks for changes to be written. The runs in question carry its number.
 func (p *Partition) persist(ref Ref, changes []Batch) {
 	p.seq++
-	w := write{p.seq, ref, changes}
-	start, complete := p.standing(&w)
+	w := write{seq: p.seq, ref: ref, changes: changes}
 	p.writes = append(p.writes, w)
+	start, complete := p.Together(p.seq, p.seq)
 	p.out = append(p.out, Persist{p.seq, start, complete, merged(changes)})
 }
 
-// standing is where the partition will start when a write is durable, and how many records
-// after that will be done. Other writes that are under way may fail, and are not counted on.
-func (p *Partition) standing(w *write) (start int64, complete int32) {
+// keepStart has a start written that moved without a member's doing: over markers of transactions, over records
+// of aborted ones, over what the log does not have. A write that failed is not tried again by this: the next
+// input will do.
+func (p *Partition) keepStart() {
+	if len(p.writes) == 0 && p.start > p.kept {
+		p.persist(0, nil)
+	}
+}
+
+// Together makes one write of those from one number to another: it returns where the partition will start when
+// that is durable, and how many records after that will be done. Other writes that are under way may fail, and are
+// not counted on.
+func (p *Partition) Together(from, to uint64) (start int64, complete int32) {
 	start = p.start
 	n := int64(0)
 	for i := range p.runs {
 		r := &p.runs[i]
 		state := r.state
-		if r.writing == w.seq {
-			state = w.of(r.first).State
+		if from <= r.writing && r.writing <= to {
+			state = p.write(r.writing).of(r.first).State
 		} else if r.writing != 0 {
 			state = Acquired
 		}
@@ -190,6 +200,7 @@ func (p *Partition) standing(w *write) (start int64, complete int32) {
 			n += r.size()
 		}
 	}
+	p.write(to).start = start
 	return start, int32(min(n, 1<<31-1))
 }
 
@@ -229,6 +240,7 @@ func (p *Partition) Written(now time.Time, seq uint64, err *kerr.Error) Effects 
 		wake = true // available, or room for more in flight
 	}
 	if err == nil {
+		p.kept = max(p.kept, w.start)
 		p.settle()
 	}
 	if w.ref != 0 {
@@ -237,8 +249,14 @@ func (p *Partition) Written(now time.Time, seq uint64, err *kerr.Error) Effects 
 	if wake {
 		p.out = append(p.out, Wake{})
 	}
+	if err == nil {
+		p.keepStart()
+	}
 	return p.out
 }
+
+// write finds a write under way.
+func (p *Partition) write(seq uint64) *write { return &p.writes[seq-p.writes[0].seq] }
 
 // of finds the change of an offset.
 func (w *write) of(offset int64) Batch {

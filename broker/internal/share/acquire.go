@@ -23,9 +23,10 @@ type Given struct {
 	DeliveryCount int16
 }
 
-// Acquire gives a member available records of what was read.
-func (p *Partition) Acquire(now time.Time, t Take) (given []Given) {
-	p.now = now
+// Acquire gives a member available records of what was read. What it goes past for good, as nobody is to
+// have it, is asked to be written where no answer of a member will do that.
+func (p *Partition) Acquire(now time.Time, t Take) (given []Given, effects Effects) {
+	p.begin(now)
 	left := t.MaxRecords
 	for _, s := range t.Spans {
 		if left <= 0 {
@@ -47,7 +48,8 @@ func (p *Partition) Acquire(now time.Time, t Take) (given []Given) {
 	}
 	p.skip(t.Skip)
 	p.settle()
-	return chunks(given, t)
+	p.keepStart()
+	return chunks(given, t), p.out
 }
 
 // skipTo archives offsets that the log does not have (any more): they come before the next

@@ -46,6 +46,7 @@ type Batch struct {
 type Partition struct {
 	set   Settings
 	start int64
+	kept  int64 // the start that is on disk
 	next  int64
 	runs  []run // of [start, next), in order, without gaps
 
@@ -70,6 +71,7 @@ func (r *run) size() int64 { return r.last - r.first + 1 }
 // write is a [Persist] under way: what the runs will be, and who is to be told.
 type write struct {
 	seq     uint64
+	start   int64
 	ref     Ref // 0: nobody asked
 	changes []Batch
 }
@@ -103,7 +105,7 @@ func (Wake) effect()    {}
 
 // New returns a partition that begins at an offset.
 func New(set Settings, start int64) *Partition {
-	return &Partition{set: set, start: start, next: start}
+	return &Partition{set: set, start: start, kept: start, next: start}
 }
 
 // Restore returns a partition as it was kept: from start on, batches tell what is known.

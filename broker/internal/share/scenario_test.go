@@ -142,10 +142,12 @@ func (s *scenario) command(t *testing.T, cmd string, args []string, opts map[str
 			}
 		}
 		var got []string
-		for _, g := range s.p.Acquire(s.now, take) {
+		given, effects := s.p.Acquire(s.now, take)
+		for _, g := range given {
 			got = append(got, fmt.Sprintf("%d-%d (delivery %d)", g.First, g.Last, g.DeliveryCount))
 		}
 		s.printf("%s: has %s", args[0], strings.Join(got, ", "))
+		s.do(effects)
 	case "ack":
 		var acks []Ack
 		for i := 1; i+1 < len(args); i += 2 {

@@ -112,7 +112,8 @@ func (w *world) acquire(member string) {
 		}
 	}
 	total, before := int64(0), w.p.Next()
-	for _, g := range w.p.Acquire(w.now, take) {
+	given, effects := w.p.Acquire(w.now, take)
+	for _, g := range given {
 		w.logf("%s has %d-%d delivery %d", member, g.First, g.Last, g.DeliveryCount)
 		total += g.Last - g.First + 1
 		for o := g.First; o <= g.Last; o++ {
@@ -129,6 +130,7 @@ func (w *world) acquire(member string) {
 			}
 		}
 	}
+	w.do(effects)
 	if n := w.p.inFlight(); w.p.Next() > before && n > w.set.MaxInFlight+5 { // a whole batch may be given
 		w.fail("%d in flight", n)
 	}

@@ -49,8 +49,8 @@ func (l *Partition) Acquire(t share.Take) []share.Given {
 	if l.gone {
 		return nil
 	}
-	given := l.p.Acquire(time.Now(), t)
-	l.arm()
+	given, effects := l.p.Acquire(time.Now(), t)
+	l.do(effects)
 	return given
 }
 
@@ -154,10 +154,10 @@ func (l *Partition) write() {
 			l.mu.Unlock()
 			return
 		}
+		in := sharestate.Write{Epoch: l.epoch, LeaderEpoch: l.leader}
+		in.Start, in.Complete = l.p.Together(queue[0].Seq, queue[len(queue)-1].Seq)
 		l.mu.Unlock()
-		in := sharestate.Write{Epoch: l.epoch, LeaderEpoch: l.leader, Start: -1, Complete: -1}
 		for _, e := range queue {
-			in.Start = max(in.Start, e.Start)
 			in.Batches = sharestate.Combine(in.Batches, e.Batches, 0)
 		}
 		err := l.manager.states.Write(l.manager.ctx, l.key, in)

@@ -62,7 +62,14 @@ func (l *Log) expired(now time.Time, c *LogConfig) (int, error) {
 				return 0, err
 			}
 		}
-		old := c.RetentionMs >= 0 && largest.timestamp >= 0 && now.UnixMilli()-largest.timestamp > c.RetentionMs
+		old := false
+		if c.RetentionMs >= 0 {
+			age, err := s.age(now, largest.timestamp)
+			if err != nil {
+				return 0, err
+			}
+			old = age > c.RetentionMs
+		}
 		big := over >= s.size
 		if !old && !big {
 			return n, nil
@@ -71,6 +78,19 @@ func (l *Log) expired(now time.Time, c *LogConfig) (int, error) {
 		n = i + 1
 	}
 	return n, nil
+}
+
+// age is how many milliseconds ago the segment's last record was made; where its records do not tell, the file was
+// changed.
+func (s *segment) age(now time.Time, largest int64) (int64, error) {
+	if largest < 0 {
+		info, err := s.fs.Stat(s.path(logSuffix))
+		if err != nil {
+			return 0, err
+		}
+		largest = info.ModTime().UnixMilli()
+	}
+	return now.UnixMilli() - largest, nil
 }
 
 // belowStart counts the segments that end at or before the log start offset.

@@ -210,6 +210,23 @@ func TestLog_Retention(t *testing.T) {
 	}
 }
 
+// Records without a timestamp are as old as their file; in memory every file is of 1970.
+func TestLog_RetentionWithoutTimestamps(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, vfs.NewMem())
+	f.config.RetentionMs = time.Hour.Milliseconds()
+	l := f.log()
+	f.append(l, batch(t, 1, 1, record.NoTimestamp))
+	for hours, want := range []record.Offset{0, 0, 1} {
+		if _, err := l.Retain(time.Unix(0, 0).Add(time.Duration(hours) * time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if l.StartOffset() != want {
+			t.Errorf("after %d h: log start %d, want %d", hours, l.StartOffset(), want)
+		}
+	}
+}
+
 func TestLog_DeleteBefore(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, vfs.NewMem())

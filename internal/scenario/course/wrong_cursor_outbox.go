@@ -15,8 +15,9 @@ import (
 var wrongCursorOutbox = scenario.Scenario{
 	Name: "wrong-" + wrongway.CursorOutbox, Needs: scenario.PrivateShop, Course: []string{"F"},
 	Play: func(ctx context.Context, s *scenario.Stage) (scenario.Evidence, error) {
-		// The transaction about this product has its row in the outbox, and does not commit yet.
-		return bothWays(ctx, s, wrongway.CursorOutbox, map[string]string{shop.Inventory: string(fault.EffectBeforeCommit) + "=hang,times=1,match.product_id=" + slowProduct}, playCursorOutbox)
+		// The transaction about this product has its row in the outbox, and does not commit yet. Only inventory
+		// has the wrong relay: that of the order service could lose the orders that this play counts on.
+		return bothWays(ctx, s, shop.Inventory+":"+wrongway.CursorOutbox, map[string]string{shop.Inventory: string(fault.EffectBeforeCommit) + "=hang,times=1,match.product_id=" + slowProduct}, playCursorOutbox)
 	},
 }
 
