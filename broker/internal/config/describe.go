@@ -49,6 +49,9 @@ func (b *Broker) Describe() []Entry {
 		} else {
 			e.Null, e.Source = true, Default
 		}
+		if d.Hidden && e.Source == Default {
+			continue
+		}
 		if d.Name == "broker.id" && e.Source == Default {
 			e.Value = strconv.Itoa(int(b.NodeID))
 		}
