@@ -22,6 +22,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/brokertest"
 )
@@ -55,7 +58,7 @@ func TestForeign_Tools(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			s := &toolScenario{tools: tools, broker: toolsBroker(t), prefix: toolPrefix(), dir: t.TempDir(), running: map[string]<-chan toolResult{}}
+			s := &toolScenario{tools: tools, broker: toolsBroker(t, filepath.Base(file)), prefix: toolPrefix(), dir: t.TempDir(), running: map[string]<-chan toolResult{}}
 			t.Cleanup(func() { forgetTopics(t, newAdmin(t, []string{s.broker}), s.prefix) })
 			datadriven.RunTest(t, file, s.step)
 			if len(s.running) > 0 {
@@ -65,13 +68,26 @@ func TestForeign_Tools(t *testing.T) {
 	}
 }
 
-// toolsBroker is the broker that a scenario is told on. Ours has the setting that Kafka's has, which is printed with each topic.
-func toolsBroker(t *testing.T) string {
+// toolsBroker is the broker that a scenario is told on. Ours has the setting that Kafka's has, which is printed with each topic. That
+// about ACLs needs an authorizer.
+func toolsBroker(t *testing.T, scenario string) string {
 	t.Helper()
+	acls := scenario == "acls.txt"
 	if external != "" {
-		return strings.Split(external, ",")[0]
+		at := strings.Split(external, ",")[0]
+		if acls {
+			all := kadm.NewACLs().AnyResource().Allow().AllowHosts().Operations(kmsg.ACLOperationAny).ResourcePatternType(kmsg.ACLResourcePatternTypeAny)
+			if described, err := newAdmin(t, []string{at}).DescribeACLs(within(t, patience), all); err != nil || errors.Is(described[0].Err, kerr.SecurityDisabled) {
+				t.Skipf("this broker has no authorizer (authorizer.class.name, super.users=User:ANONYMOUS): %v", err)
+			}
+		}
+		return at
 	}
-	return brokertest.Start(t, brokertest.WithSetting("min.insync.replicas", "1")).Addr
+	options := []brokertest.Option{brokertest.WithSetting("min.insync.replicas", "1")}
+	if acls {
+		options = append(options, brokertest.WithSetting("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"), brokertest.WithSetting("super.users", "User:ANONYMOUS"))
+	}
+	return brokertest.Start(t, options...).Addr
 }
 
 func toolPrefix() string {
