@@ -2,7 +2,6 @@ package compat
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,19 +34,7 @@ func TestForeign_AdminCalls(t *testing.T) {
 	t.Cleanup(func() { forgetTopics(t, newAdmin(t, []string{broker}), prefix) })
 
 	cmd := exec.CommandContext(within(t, 4*patience), "java", javaArgs(t, "AdminCalls.java", broker, prefix, target)...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	steps, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	steps, out, said := startPiped(t, cmd)
 	next := func() { _, _ = io.WriteString(steps, "\n") }
 	requests()
 	next()

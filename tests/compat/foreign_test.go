@@ -92,6 +92,25 @@ func missingPeer(t *testing.T, why string) {
 	t.Skip(why)
 }
 
+// startPiped starts a program and returns its standard input and output, and where its errors are written.
+func startPiped(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.ReadCloser, said *bytes.Buffer) {
+	t.Helper()
+	said = &bytes.Buffer{}
+	cmd.Stderr = said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err = cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return in, out, said
+}
+
 // line is a record as the scripts write it; bytes are in base64.
 type line struct {
 	Topic     string   `json:"topic,omitempty"`
@@ -126,19 +145,7 @@ func (f foreign) produce(t *testing.T, seeds []string, topic, codec string, reco
 func (f foreign) join(t *testing.T, seeds []string, group, topic string) *member {
 	t.Helper()
 	cmd := f.command(t, seeds, "consume", topic, group)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out, said := startPiped(t, cmd)
 	m := &member{}
 	done := make(chan error, 1)
 	go func() { done <- m.take(out) }()

@@ -40,29 +40,12 @@ func javaArgs(t *testing.T, program string, args ...string) []string {
 func startStreams(t *testing.T, seeds []string, name, input, output string) *streamsApp {
 	t.Helper()
 	cmd := exec.CommandContext(within(t, 2*patience), "java", javaArgs(t, "Streams.java", strings.Join(seeds, ","), name, input, output, t.TempDir())...)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = said.Close() })
-	cmd.Stderr = said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out, said := startPiped(t, cmd)
 	app := &streamsApp{t, cmd, in}
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "running\n" {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		text, _ := os.ReadFile(said.Name())
-		t.Fatalf("the application said %q, %v\n%s", line, err, text)
+		t.Fatalf("the application said %q, %v\n%s", line, err, said.String())
 	}
 	return app
 }
