@@ -80,10 +80,10 @@ type Shares interface {
 // initShare carries out what a share group asks for, and tells it.
 func (c *Coordinator) initShare(e *entry, in group.InitShare) {
 	started := c.cfg.Shares != nil && c.rt.Spawn(func() {
-		e.Deliver(group.ShareInitialized{Err: c.cfg.Shares.Initialize(c.rt.Context(), e.ID, in.Partitions)})
+		e.Deliver(group.ShareInitialized{Partitions: in.Partitions, Err: c.cfg.Shares.Initialize(c.rt.Context(), e.ID, in.Partitions)})
 	})
 	if !started {
-		e.Step(group.ShareInitialized{Err: kerr.CoordinatorNotAvailable})
+		e.Step(group.ShareInitialized{Partitions: in.Partitions, Err: kerr.CoordinatorNotAvailable})
 	}
 }
 

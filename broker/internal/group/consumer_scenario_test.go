@@ -37,7 +37,8 @@ type story struct {
 	ref     Ref
 	holding bool
 	held    []Persist
-	written []Record // by the last commands, for "disk"
+	inits   [][]Partition // asked for, of a share group
+	written []Record      // by the last commands, for "disk"
 	out     strings.Builder
 }
 
@@ -122,6 +123,8 @@ func (s *story) command(t *testing.T, cmd string, args []string, opts map[string
 				s.cluster.settings.SessionTimeout = duration(v)
 			case "assignment-interval":
 				s.cluster.settings.AssignmentInterval = duration(v)
+			case "share-assignment-interval":
+				s.cluster.settings.ShareAssignment = duration(v)
 			case "max-size":
 				s.cfg.ConsumerMaxSize = int(number(v))
 			case "migration":
@@ -242,7 +245,9 @@ func (s *story) command(t *testing.T, cmd string, args []string, opts map[string
 			s.printf("%s", s.record(r))
 		}
 	default:
-		t.Fatalf("unknown command %q", cmd)
+		if !s.shareCommand(cmd, args, opts) {
+			t.Fatalf("unknown command %q", cmd)
+		}
 	}
 }
 
@@ -411,6 +416,11 @@ func (s *story) do(effects Effects) {
 			s.disk.write(e.Records)
 			s.written = append(s.written, e.Records...)
 			s.step(Persisted{e.Seq, nil})
+		case InitShare:
+			s.inits = append(s.inits, e.Partitions)
+			s.printf("[states wanted: %s]", s.cluster.show(e.Partitions))
+		case DropShare:
+			s.printf("[states dropped: %d]", len(e.Partitions))
 		case Reply:
 			s.answered(s.calls[e.Ref], s.names[e.Ref], e.Body)
 		}
@@ -541,6 +551,14 @@ func (s *story) record(r Record) string {
 	case CurrentRecord:
 		return "current " + r.Member + " " + tombstone(r.Current == nil, func() string {
 			return fmt.Sprintf("epoch %d %s %s %s", r.Epoch, r.State, s.cluster.show(r.Assigned.Sorted()), s.cluster.show(r.Revoking.Sorted()))
+		})
+	case StateRecord:
+		return "states " + tombstone(r.ShareState == nil, func() string {
+			all := make([]TopicPartitions, len(r.Topics))
+			for i, t := range r.Topics {
+				all[i] = t.TopicPartitions
+			}
+			return s.cluster.show(flat(all))
 		})
 	case RegexRecord:
 		return "regex " + r.Regex + " " + tombstone(r.Resolved == nil, func() string { return fmt.Sprint(r.Topics) })

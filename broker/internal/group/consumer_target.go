@@ -42,6 +42,9 @@ func (g *Group) retarget() {
 	ids := m.ids()
 	topics, members := g.forAssignor(ids)
 	for i, target := range g.assignFunc()(topics, members) {
+		if g.kind == Share { // without its state a partition cannot be read
+			target = slices.DeleteFunc(target, func(p Partition) bool { return !m.initialized[p] })
+		}
 		if before, ok := m.targets[ids[i]]; !ok || !slices.Equal(before, target) {
 			g.emit(TargetRecord{g.kind, ids[i], &Target{target}})
 		}

@@ -16,14 +16,13 @@ type Group struct {
 	modern *modern // nil while kind is Classic; all below about members is then unused
 
 	// While the membership is being written (busy), inputs about it wait.
-	busy      bool
-	ready     map[Partition]bool    // of a share group: have a state, which is not noted yet
-	afterInit func(err *kerr.Error) // what an [InitShare] under way goes on with
-	parkedIn  []Input
-	tickDue   bool
-	batch     []Record // emitted in this step
-	undo      []func() // takes back what was emitted
-	rejoinAll string   // why, once the write that is under way is durable, all have to join again
+	busy         bool
+	initializing map[Partition]bool // of a share group: states of these are being made
+	parkedIn     []Input
+	tickDue      bool
+	batch        []Record // emitted in this step
+	undo         []func() // takes back what was emitted
+	rejoinAll    string   // why, once the write that is under way is durable, all have to join again
 
 	state      State
 	stateSince time.Time // zero: not known
@@ -122,7 +121,7 @@ func (g *Group) Step(now time.Time, in Input) Effects {
 }
 
 func (g *Group) handle(in Input) {
-	if g.busy && waits(in) {
+	if g.mustWait(in) {
 		g.parkedIn = append(g.parkedIn, in)
 		return
 	}

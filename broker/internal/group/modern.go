@@ -30,9 +30,11 @@ type modern struct {
 	owners  map[Partition]string // who has a partition, or has not given it back yet
 	regexes map[string]*Resolved
 
-	// Of share groups: the partitions that have a state, and the names of their topics.
+	// Of share groups: the partitions that have a state, and the names of their topics, and
+	// whether, as of seen, all that is read has one and a member.
 	initialized map[Partition]bool
 	names       map[TopicID]string
+	settled     bool
 
 	reads map[string]bool // the topics that members subscribe to; nil: to be gathered
 }
@@ -298,11 +300,15 @@ func (g *Group) commit(done func(err *kerr.Error)) {
 	})
 }
 
-// unpark handles what has waited for a write.
+// unpark handles what has waited and need not wait any more.
 func (g *Group) unpark() {
-	for len(g.parkedIn) > 0 && !g.busy {
-		in := g.parkedIn[0]
-		g.parkedIn = g.parkedIn[1:]
+	for {
+		i := slices.IndexFunc(g.parkedIn, func(in Input) bool { return !g.mustWait(in) })
+		if i < 0 {
+			break
+		}
+		in := g.parkedIn[i]
+		g.parkedIn = slices.Delete(g.parkedIn, i, i+1)
 		g.handle(in)
 	}
 	if !g.busy && g.tickDue {
@@ -311,10 +317,22 @@ func (g *Group) unpark() {
 	}
 }
 
+// mustWait tells whether an input has to wait: for a write, or for states that are being made,
+// if it may do away with them.
+func (g *Group) mustWait(in Input) bool {
+	switch in.(type) {
+	case ShareAdmin, Delete, Expire:
+		if len(g.initializing) > 0 {
+			return true
+		}
+	}
+	return g.busy && waits(in)
+}
+
 // waits tells whether an input has to wait while the membership is being written.
 func waits(in Input) bool {
 	switch in.(type) {
-	case ConsumerHeartbeat, ShareHeartbeat, ShareAdmin, Join, Sync, Heartbeat, Leave, Delete, Expire:
+	case ConsumerHeartbeat, ShareHeartbeat, ShareInitialized, ShareAdmin, Join, Sync, Heartbeat, Leave, Delete, Expire:
 		return true
 	}
 	return false

@@ -9,9 +9,10 @@ import (
 )
 
 // Share groups (KIP-932): the same epochs and target assignment as consumer groups, but a
-// partition may have several members, so that nothing has to be given back first. Before a
-// partition is assigned for the first time its state is initialized: the caller is asked
-// to, by [InitShare], and the heartbeat that caused it waits.
+// partition may have several members, so that nothing has to be given back first. Only what
+// has a state is assigned. A heartbeat that finds a partition without one is answered, then
+// the caller is asked to make it, by [InitShare]; once it is there, the next heartbeat raises
+// the group epoch. So the members that come at once share out what there is from the start.
 
 func (g *Group) onShareHeartbeat(in ShareHeartbeat) {
 	if err := g.checkShareHeartbeat(in); err != nil {
@@ -50,12 +51,11 @@ func (g *Group) onShareHeartbeat(in ShareHeartbeat) {
 		return
 	}
 	changed := g.subscribeShare(in, member)
-	if g.initialize(in, changed) {
-		return
-	}
+	look := changed || !m.settled || m.seen != g.cluster.Version()
+	m.settled = m.settled && !look
 	member = m.member(in.MemberID)
 	assigned := member.cur
-	g.refresh(changed)
+	g.refresh(changed || look && g.unassigned())
 	g.retarget()
 	g.reconcileShare(member, changed)
 	g.commit(func(err *kerr.Error) {
@@ -69,6 +69,9 @@ func (g *Group) onShareHeartbeat(in ShareHeartbeat) {
 			r.Assigned, r.Assignment = true, ByTopic(member.cur.Assigned.Sorted())
 		}
 		g.reply(in.Ref, r)
+		if look {
+			g.initialize()
+		}
 	})
 }
 
@@ -154,47 +157,67 @@ func (g *Group) uninitialized() (missing []Partition) {
 	return missing
 }
 
-// initialize sees to it that all that is read has a state. If some has not, it asks for
-// that and puts the heartbeat off. What was asked for and is done is written with the rest.
-func (g *Group) initialize(in ShareHeartbeat, changed bool) (later bool) {
+// initialize asks for the states that are missing, and notes whether all that is read has
+// one and a member, so that the next heartbeats need not look.
+func (g *Group) initialize() {
 	m := g.modern
-	if !changed && m.seen == g.cluster.Version() {
-		return false
-	}
 	missing := g.uninitialized()
+	m.settled = len(missing) == 0 && m.epoch == m.assigned.Epoch && !g.unassigned()
+	missing = slices.DeleteFunc(missing, func(p Partition) bool { return g.initializing[p] })
 	if len(missing) == 0 {
-		return false
-	}
-	if !slices.ContainsFunc(missing, func(p Partition) bool { return !g.ready[p] }) {
-		g.emitInitialized(missing)
-		g.ready = nil
-		return false
-	}
-	g.rollBack()
-	g.busy = true
-	g.afterInit = func(err *kerr.Error) {
-		if err != nil {
-			g.reply(in.Ref, ShareHeartbeatReply{Err: &Refusal{Error: err}})
-			return
-		}
-		g.ready = make(map[Partition]bool, len(missing))
-		for _, p := range missing {
-			g.ready[p] = true
-		}
-		g.handle(in)
-	}
-	g.out = append(g.out, InitShare{missing})
-	return true
-}
-
-func (g *Group) onShareInitialized(in ShareInitialized) {
-	after := g.afterInit
-	if after == nil {
 		return
 	}
-	g.afterInit, g.busy = nil, false
-	after(in.Err)
-	g.unpark()
+	if g.initializing == nil {
+		g.initializing = map[Partition]bool{}
+	}
+	for _, p := range missing {
+		g.initializing[p] = true
+	}
+	g.out = append(g.out, InitShare{missing})
+}
+
+// unassigned tells whether a partition that is read has a state but no member, and no target
+// is due that would give it one.
+func (g *Group) unassigned() bool {
+	m := g.modern
+	if m.epoch > m.assigned.Epoch {
+		return false
+	}
+	given := map[Partition]bool{}
+	for _, target := range m.targets {
+		for _, p := range target {
+			given[p] = true
+		}
+	}
+	for name := range m.subscribed() {
+		id, n, _ := g.cluster.Topic(name)
+		for i := range n {
+			if p := (Partition{Topic: id, Index: i}); m.initialized[p] && !given[p] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// onShareInitialized notes what has a state now. After an error the next heartbeat asks again.
+func (g *Group) onShareInitialized(in ShareInitialized) {
+	for _, p := range in.Partitions {
+		delete(g.initializing, p)
+	}
+	defer g.unpark()
+	if in.Err != nil || g.kind != Share || g.deleting || g.state == Dead {
+		return
+	}
+	there := slices.DeleteFunc(slices.Clone(in.Partitions), func(p Partition) bool { return g.cluster.TopicName(p.Topic) == "" })
+	if len(there) < len(in.Partitions) {
+		gone := slices.DeleteFunc(slices.Clone(in.Partitions), func(p Partition) bool { return slices.Contains(there, p) })
+		g.out = append(g.out, DropShare{gone})
+	}
+	if len(there) > 0 {
+		g.emitInitialized(there)
+		g.commit(func(*kerr.Error) {})
+	}
 }
 
 // emitInitialized notes that partitions have a state.

@@ -33,7 +33,10 @@ func (InitShare) effect() {}
 func (DropShare) effect() {}
 
 // ShareInitialized answers [InitShare].
-type ShareInitialized struct{ Err *kerr.Error }
+type ShareInitialized struct {
+	Partitions []Partition // that were asked for
+	Err        *kerr.Error
+}
 
 // ShareAdmin asks whether an administrator may change the states of a share group, and,
 // when that is done, notes it. It is answered with a [ShareAdminReply].

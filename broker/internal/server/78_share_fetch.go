@@ -25,6 +25,9 @@ import (
 // that others give back.
 func init() { register(78, 1, 2, (*Server).shareFetch) }
 
+// shareLoads is how many partitions one fetch has loaded besides those that it waits for.
+const shareLoads = 16
+
 // strictLimit is the mode of version 2 in which max records is a limit.
 const strictLimit = 1
 
@@ -200,17 +203,29 @@ func (w *shareWatch) stop() {
 }
 
 // look acquires what there is. It watches the partitions before it looks, so that nothing
-// that comes in between is missed.
+// that comes in between is missed. With something to answer, it does not wait for partitions
+// that have to be loaded first: as with Kafka, a member's first records are those of one partition.
 func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 	w := &shareWatch{records: replica.NewWaiter(1)}
 	if f.committed {
 		w.records = replica.NewCommittedWaiter()
 	}
+	prepared := 0
 	for _, tp := range f.session.Partitions() {
 		if f.left <= 0 || f.bytes <= 0 {
 			break
 		}
-		p, code := f.s.openShare(f.r, f.group, tp)
+		from, code := f.s.findShare(f.group, tp)
+		if code == 0 && f.got && f.s.shares.Loaded(from.key) == nil {
+			if prepared++; prepared <= shareLoads {
+				f.s.prepareShare(from)
+			}
+			continue
+		}
+		var p sharePartition
+		if code == 0 {
+			p, code = f.s.loadShare(f.r.Context(), from)
+		}
 		if code != 0 {
 			f.answer.partition(tp).ErrorCode = code
 			f.s.metrics.failed(78, code)

@@ -19,6 +19,8 @@ var quick = []brokertest.Option{
 	brokertest.InMemory(),
 	brokertest.WithSetting("group.consumer.min.heartbeat.interval.ms", "50"), brokertest.WithSetting("group.consumer.heartbeat.interval.ms", "100"),
 	brokertest.WithSetting("group.consumer.assignment.interval.ms", "0"),
+	brokertest.WithSetting("group.share.min.heartbeat.interval.ms", "50"), brokertest.WithSetting("group.share.heartbeat.interval.ms", "100"),
+	brokertest.WithSetting("group.share.assignment.interval.ms", "0"),
 	brokertest.WithSetting("group.consumer.min.session.timeout.ms", "1000"), brokertest.WithSetting("group.consumer.session.timeout.ms", "3000"),
 }
 

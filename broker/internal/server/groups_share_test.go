@@ -74,7 +74,7 @@ func TestShareGroups_MembersShareRecords(t *testing.T) {
 	}
 	select {
 	case <-done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("not all records came")
 	}
 	cancel()
@@ -83,5 +83,78 @@ func TestShareGroups_MembersShareRecords(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s was delivered %d times", r, n)
 		}
+	}
+}
+
+// A new share group has no partitions with its first heartbeat, and all of them once their states
+// are made. The first records that a member gets are those of one partition: that the others have
+// to be loaded too is not waited for.
+func TestShareGroups_FirstAnswers(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, quick...)
+	c := dialBroker(t, b)
+	id := c.createTopic("orders", 2)
+	groupConfig(t, b, "g", "share.auto.offset.reset", "earliest")
+	for p := range int32(2) {
+		r := ask[*kmsg.ProduceResponse](c, produceRequest("orders", id, p, -1, batch(t, 3)), 9)
+		if code := r.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			t.Fatalf("produce: error %d", code)
+		}
+	}
+
+	beat := kmsg.NewPtrShareGroupHeartbeatRequest()
+	beat.GroupID, beat.MemberID, beat.SubscribedTopicNames = "g", "member-1", []string{"orders"}
+	first := ask[*kmsg.ShareGroupHeartbeatResponse](c, beat, 1)
+	if first.ErrorCode != 0 || first.Assignment == nil || len(first.Assignment.TopicPartitions) != 0 {
+		t.Fatalf("first heartbeat: error %d, assignment %v", first.ErrorCode, first.Assignment)
+	}
+	beat.MemberEpoch, beat.SubscribedTopicNames = first.MemberEpoch, nil
+	for deadline := time.Now().Add(time.Minute); ; {
+		r := ask[*kmsg.ShareGroupHeartbeatResponse](c, beat, 1)
+		if r.ErrorCode != 0 {
+			t.Fatalf("heartbeat: error %d", r.ErrorCode)
+		}
+		beat.MemberEpoch = r.MemberEpoch
+		if r.Assignment != nil {
+			if got := r.Assignment.TopicPartitions; len(got) != 1 || got[0].TopicID != id || len(got[0].Partitions) != 2 {
+				t.Fatalf("assigned %v", got)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no partitions were assigned")
+		}
+	}
+
+	fetch := kmsg.NewPtrShareFetchRequest()
+	fetch.GroupID, fetch.MemberID = kmsg.StringPtr("g"), kmsg.StringPtr("member-1")
+	fetch.MaxWaitMillis, fetch.MinBytes, fetch.MaxBytes, fetch.MaxRecords, fetch.BatchSize = 60_000, 1, 1<<20, 500, 500
+	topic := kmsg.NewShareFetchRequestTopic()
+	topic.TopicID = id
+	topic.Partitions = []kmsg.ShareFetchRequestTopicPartition{{Partition: 0}, {Partition: 1}}
+	fetch.Topics = append(fetch.Topics, topic)
+	seen := map[int32]int64{}
+	for range 2 {
+		r := ask[*kmsg.ShareFetchResponse](c, fetch, 1)
+		if r.ErrorCode != 0 {
+			t.Fatalf("share fetch: error %d", r.ErrorCode)
+		}
+		given := 0
+		for _, topic := range r.Topics {
+			for _, p := range topic.Partitions {
+				for _, a := range p.AcquiredRecords {
+					given++
+					seen[p.Partition] += a.LastOffset - a.FirstOffset + 1
+				}
+			}
+		}
+		if given != 1 {
+			t.Fatalf("%d partitions in one answer: %v", given, r.Topics)
+		}
+		fetch.ShareSessionEpoch++
+		fetch.Topics = nil
+	}
+	if seen[0] != 3 || seen[1] != 3 {
+		t.Fatalf("records by partition: %v", seen)
 	}
 }

@@ -31,30 +31,55 @@ type sharePartition struct {
 	log *replica.Partition
 }
 
-// openShare finds a partition that a share group reads. The error is a Kafka code.
-func (s *Server) openShare(r *Request, group string, tp shares.TopicPartition) (sharePartition, int16) {
+// shareSource is where a share group's partition is read from, and what is needed to load it.
+type shareSource struct {
+	log      *replica.Partition
+	key      sharestate.Key
+	settings *config.Group
+}
+
+// findShare finds a partition that a share group reads. The error is a Kafka code.
+func (s *Server) findShare(group string, tp shares.TopicPartition) (shareSource, int16) {
 	image := s.cluster.Image()
 	topic := image.TopicByID(cluster.TopicID(tp.Topic))
 	if topic == nil {
-		return sharePartition{}, kerr.UnknownTopicID.Code
+		return shareSource{}, kerr.UnknownTopicID.Code
 	}
 	log, err := s.replicas.Get(topic.Name, tp.Partition)
 	if err != nil {
-		return sharePartition{}, s.codeOf(err, "share fetch", topic.Name, tp.Partition)
+		return shareSource{}, s.codeOf(err, "share fetch", topic.Name, tp.Partition)
 	}
-	settings := image.Group(group)
-	key := sharestate.Key{Group: group, Topic: tp.Topic, Partition: tp.Partition}
-	p, refusal := s.shares.Open(r.Context(), key, int32(log.LeaderEpoch()), shareSettings(settings), func() (int64, *kerr.Error) {
-		return s.shareBegin(settings, log)
+	return shareSource{log, sharestate.Key{Group: group, Topic: tp.Topic, Partition: tp.Partition}, image.Group(group)}, 0
+}
+
+// loadShare returns a partition that findShare has found, loaded.
+func (s *Server) loadShare(ctx context.Context, from shareSource) (sharePartition, int16) {
+	epoch := int32(from.log.LeaderEpoch())
+	p, refusal := s.shares.Open(ctx, from.key, epoch, shareSettings(from.settings), func() (int64, *kerr.Error) {
+		return s.shareBegin(from.settings, from.log)
 	})
 	if refusal != nil {
 		return sharePartition{}, refusal.Code
 	}
-	if p.LeaderEpoch() != int32(log.LeaderEpoch()) {
-		s.shares.Forget(key)
+	if p.LeaderEpoch() != epoch {
+		s.shares.Forget(from.key)
 		return sharePartition{}, kerr.NotLeaderForPartition.Code
 	}
-	return sharePartition{p, log}, 0
+	return sharePartition{p, from.log}, 0
+}
+
+// prepareShare has a partition loaded, for the requests to come, and does not wait for it.
+func (s *Server) prepareShare(from shareSource) {
+	s.shares.Spawn(func(ctx context.Context) { _, _ = s.loadShare(ctx, from) })
+}
+
+// openShare finds a partition that a share group reads, and loads it if need be.
+func (s *Server) openShare(r *Request, group string, tp shares.TopicPartition) (sharePartition, int16) {
+	from, code := s.findShare(group, tp)
+	if code != 0 {
+		return sharePartition{}, code
+	}
+	return s.loadShare(r.Context(), from)
 }
 
 // shareBegin is where a share group begins in a partition that it has not read

@@ -61,6 +61,9 @@ func (m *Manager) Close() {
 	m.wg.Wait()
 }
 
+// Spawn runs f in a goroutine, until Close ends its context; not after Close.
+func (m *Manager) Spawn(f func(ctx context.Context)) { m.spawn(func() { f(m.ctx) }) }
+
 // spawn runs f in a goroutine that Close waits for; not after Close.
 func (m *Manager) spawn(f func()) bool {
 	m.mu.Lock()
