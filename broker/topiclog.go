@@ -22,13 +22,13 @@ type topicLog struct {
 	topic    string
 }
 
-// Partitions implements statelog.Log.
-func (l *topicLog) Partitions() int32 {
+// Topic implements statelog.Log.
+func (l *topicLog) Topic() (id [16]byte, partitions int32) {
 	t := l.cluster.Image().Topic(l.topic)
 	if t == nil {
-		return 0
+		return id, 0
 	}
-	return int32(len(t.Partitions))
+	return t.ID, int32(len(t.Partitions))
 }
 
 // Create implements statelog.Log.

@@ -14,7 +14,7 @@ import (
 // instantLog is durable at once and keeps nothing.
 type instantLog struct{ batches atomic.Int64 }
 
-func (*instantLog) Partitions() int32            { return 50 }
+func (*instantLog) Topic() ([16]byte, int32)     { return [16]byte{}, 50 }
 func (*instantLog) Create(context.Context) error { return nil }
 func (l *instantLog) Append(_ context.Context, _ int32, batches []statelog.Batch) []error {
 	l.batches.Add(1)

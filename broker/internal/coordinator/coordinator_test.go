@@ -36,7 +36,7 @@ func startLoaded(t *testing.T, log *fakeLog) *Coordinator {
 	loads := make(loadEvents, log.partitions)
 	c := Start(testConfig(), log, loads)
 	t.Cleanup(func() { _ = c.Close() })
-	for range log.Partitions() {
+	for _, n := log.Topic(); n > 0; n-- {
 		<-loads
 	}
 	return c
@@ -131,7 +131,7 @@ func TestCoordinator_WithoutTopicThereAreNoGroups(t *testing.T) {
 	if groups, err := c.List(); len(groups) != 0 || err != nil {
 		t.Errorf("list: %v, %v", groups, err)
 	}
-	if log.Partitions() != 0 {
+	if _, n := log.Topic(); n != 0 {
 		t.Error("the topic was made for a question")
 	}
 	if err := commit(c, "g", 7); err != nil {
@@ -489,6 +489,58 @@ func TestCoordinator_TopicDeleted(t *testing.T) {
 			t.Errorf("g%d: %+v", i, r.Offsets)
 		}
 	}
+}
+
+// Who deletes __consumer_offsets deletes the groups: members find a coordinator that does not know them. Nothing of before
+// gets into the topic that is made anew.
+func TestCoordinator_ItsOwnTopicDeleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := newFakeLog(1)
+		c := start(t, log, testConfig())
+		a, b := &consumer{c: c, group: "g"}, &consumer{c: c, group: "g"}
+		a.mustJoin(t)
+		if err := commit(c, "alone", 7); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan *kerr.Error)
+		go func() { done <- b.join() }()
+		synctest.Wait()
+
+		log.remove()
+		if err := a.heartbeat(); err != kerr.UnknownMemberID {
+			t.Errorf("heartbeat: %v", err)
+		}
+		if err := <-done; err != kerr.NotCoordinator {
+			t.Errorf("the join that waited: %v", err)
+		}
+		if offset, err := fetch(c, "alone"); offset != -1 || err != nil {
+			t.Errorf("fetch: %d, %v", offset, err)
+		}
+		if groups, err := c.List(); len(groups) != 0 || err != nil {
+			t.Errorf("list: %v, %v", groups, err)
+		}
+
+		if err := c.Ensure(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if offset, err := fetch(c, "alone"); offset != -1 || err != nil {
+			t.Errorf("fetch from the new topic: %d, %v", offset, err)
+		}
+		if err := a.heartbeat(); err != kerr.UnknownMemberID {
+			t.Errorf("heartbeat: %v", err)
+		}
+		a.id = ""
+		a.mustJoin(t)
+		time.Sleep(time.Minute) // the timers of before are gone; a's session ends
+		if err := commit(c, "alone", 8); err != nil {
+			t.Error(err)
+		}
+		again := startLoaded(t, log)
+		if offset, err := fetch(again, "alone"); offset != 8 || err != nil {
+			t.Errorf("fetch after a restart: %d, %v", offset, err)
+		}
+	})
 }
 
 // Close answers those who wait, and nobody is left behind.

@@ -18,6 +18,7 @@ type fakeLog struct {
 	cond       *sync.Cond
 	partitions int32 // once created
 	created    bool
+	topics     byte // that were made, the last one's id
 	durable    map[int32][]Record
 	appends    int // that have come in
 	hold       bool
@@ -31,19 +32,29 @@ func newFakeLog(partitions int32) *fakeLog {
 	return l
 }
 
-func (l *fakeLog) Partitions() int32 {
+func (l *fakeLog) Topic() (id [16]byte, partitions int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.created {
-		return 0
+		return id, 0
 	}
-	return l.partitions
+	return [16]byte{l.topics}, l.partitions
+}
+
+// remove deletes the topic.
+func (l *fakeLog) remove() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.created, l.durable = false, map[int32][]Record{}
 }
 
 func (l *fakeLog) Create(context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.created = true
+	if !l.created {
+		l.created = true
+		l.topics++
+	}
 	return nil
 }
 

@@ -14,6 +14,9 @@
 // Writes are grouped: while one batch of a shard is being written and synced, what
 // comes in gathers for the next. A machine hears of its own record when it is durable.
 //
+// When the topic is deleted, its machines are forgotten; it is made again, empty, for the next who looks for
+// a coordinator.
+//
 // The machines themselves are pure: a [Rules] feeds them and carries out what they
 // want done, with the methods of their [Entry].
 //

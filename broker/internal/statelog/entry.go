@@ -70,6 +70,9 @@ func (e *Entry[M, I]) Write(seq uint64, b Batch) {
 
 // arm tells the timers when the next tick is due.
 func (e *Entry[M, I]) arm() {
+	if e.shard.hasEnded() {
+		return
+	}
 	if at := e.shard.r.rules.Deadline(e.Machine); !at.Equal(e.armed) {
 		e.armed = at
 		e.shard.r.timers.set(&e.timer, at)

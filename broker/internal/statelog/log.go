@@ -7,8 +7,8 @@ import (
 
 // Log is the internal topic as a Runtime needs it.
 type Log interface {
-	// Partitions returns how many partitions the topic has; 0: it does not exist yet.
-	Partitions() int32
+	// Topic returns the topic's id and how many partitions it has; 0: it does not exist.
+	Topic() (id [16]byte, partitions int32)
 	// Create makes the topic (compacted). It is no error if it exists.
 	Create(ctx context.Context) error
 	// Append writes batches to a partition in order and returns when they are durable:

@@ -49,7 +49,7 @@ type Runtime[M, I any] struct {
 	log    Log
 	events Events
 	timers *timers
-	shards atomic.Pointer[[]*shard[M, I]] // nil until the topic exists
+	opened atomic.Pointer[opened[M, I]] // nil until the topic exists
 
 	creating sync.Mutex // held while the topic is made
 
@@ -59,6 +59,12 @@ type Runtime[M, I any] struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+}
+
+// opened is the topic as it is served. One that is deleted and made again is another.
+type opened[M, I any] struct {
+	topic  [16]byte
+	shards []*shard[M, I]
 }
 
 // loaders is how many partitions are read at a time.
@@ -73,8 +79,8 @@ func New[M, I any](rules Rules[M, I], log Log, events Events) *Runtime[M, I] {
 // Load begins to read all there is. It does not wait for it.
 func (r *Runtime[M, I]) Load() {
 	r.Spawn(func() { r.timers.run(r.ctx.Done()) })
-	if n := r.log.Partitions(); n > 0 {
-		shards := r.open(n)
+	if id, n := r.log.Topic(); n > 0 {
+		shards := r.open(id, n)
 		next := make(chan *shard[M, I], n)
 		for _, s := range shards {
 			next <- s
@@ -91,13 +97,36 @@ func (r *Runtime[M, I]) Load() {
 }
 
 // open makes the shards, loading.
-func (r *Runtime[M, I]) open(n int32) []*shard[M, I] {
-	shards := make([]*shard[M, I], n)
-	for i := range shards {
-		shards[i] = &shard[M, I]{r: r, partition: int32(i), entries: map[string]*Entry[M, I]{}}
+func (r *Runtime[M, I]) open(topic [16]byte, n int32) []*shard[M, I] {
+	o := &opened[M, I]{topic, make([]*shard[M, I], n)}
+	for i := range o.shards {
+		o.shards[i] = &shard[M, I]{r: r, of: o, partition: int32(i), ended: make(chan struct{}), entries: map[string]*Entry[M, I]{}}
 	}
-	r.shards.Store(&shards)
-	return shards
+	r.opened.Store(o)
+	return o.shards
+}
+
+// shards are those of the topic that there is, nil if there is none: what belongs to one that was deleted ends here.
+func (r *Runtime[M, I]) shards() []*shard[M, I] {
+	o := r.opened.Load()
+	if o == nil || r.end(o) {
+		return nil
+	}
+	return o.shards
+}
+
+// end ends the shards of a topic that was deleted, once. Their machines are forgotten, as by a Kafka that
+// leads the topic's partitions no longer; requests that wait are answered with NOT_COORDINATOR.
+func (r *Runtime[M, I]) end(o *opened[M, I]) bool {
+	if id, n := r.log.Topic(); n > 0 && id == o.topic {
+		return false
+	}
+	if r.opened.CompareAndSwap(o, nil) {
+		for _, s := range o.shards {
+			s.end()
+		}
+	}
+	return true
 }
 
 // Close stops the runtime. Requests that wait are answered with
@@ -128,12 +157,12 @@ func (r *Runtime[M, I]) Spawn(f func()) bool {
 // Ensure makes the internal topic if it does not exist. Requests that look for a
 // coordinator, and those that create machines, call it.
 func (r *Runtime[M, I]) Ensure(ctx context.Context) *kerr.Error {
-	if r.shards.Load() != nil {
+	if r.shards() != nil {
 		return nil
 	}
 	r.creating.Lock()
 	defer r.creating.Unlock()
-	if r.shards.Load() != nil {
+	if r.shards() != nil {
 		return nil
 	}
 	if r.ctx.Err() != nil {
@@ -142,11 +171,11 @@ func (r *Runtime[M, I]) Ensure(ctx context.Context) *kerr.Error {
 	if err := r.log.Create(ctx); err != nil {
 		return kerr.CoordinatorNotAvailable
 	}
-	n := r.log.Partitions()
+	id, n := r.log.Topic()
 	if n <= 0 {
 		return kerr.CoordinatorNotAvailable
 	}
-	for _, s := range r.open(n) {
+	for _, s := range r.open(id, n) {
 		s.load() // there is nothing in it, or little
 	}
 	return nil
@@ -154,11 +183,11 @@ func (r *Runtime[M, I]) Ensure(ctx context.Context) *kerr.Error {
 
 // Partition returns the partition that keeps an id's machine, -1 without the topic.
 func (r *Runtime[M, I]) Partition(id string) int32 {
-	shards := r.shards.Load()
+	shards := r.shards()
 	if shards == nil {
 		return -1
 	}
-	return PartitionFor(id, int32(len(*shards)))
+	return PartitionFor(id, int32(len(shards)))
 }
 
 // shardOf returns the shard that serves an id; nil if the topic does not exist, so
@@ -167,21 +196,21 @@ func (r *Runtime[M, I]) shardOf(id string) (*shard[M, I], *kerr.Error) {
 	if r.ctx.Err() != nil {
 		return nil, kerr.CoordinatorNotAvailable
 	}
-	shards := r.shards.Load()
+	shards := r.shards()
 	if shards == nil {
 		return nil, nil
 	}
-	s := (*shards)[PartitionFor(id, int32(len(*shards)))]
+	s := shards[PartitionFor(id, int32(len(shards)))]
 	return s, s.ready()
 }
 
 // shardAt returns the shard of a partition, or why it cannot serve.
 func (r *Runtime[M, I]) shardAt(partition int32) (*shard[M, I], *kerr.Error) {
-	shards := r.shards.Load()
-	if r.ctx.Err() != nil || shards == nil || partition < 0 || int(partition) >= len(*shards) {
+	shards := r.shards()
+	if r.ctx.Err() != nil || partition < 0 || int(partition) >= len(shards) {
 		return nil, kerr.CoordinatorNotAvailable
 	}
-	s := (*shards)[partition]
+	s := shards[partition]
 	return s, s.ready()
 }
 
@@ -217,16 +246,19 @@ func Call[T, M, I any](ctx context.Context, r *Runtime[M, I], id string, prepare
 			return answer, kerr.CoordinatorNotAvailable
 		}
 	}
+	err = kerr.CoordinatorNotAvailable
 	select {
 	case a := <-reply:
 		return a.(T), nil
 	case <-ctx.Done():
 	case <-r.ctx.Done():
+	case <-s.ended:
+		err = kerr.NotCoordinator
 	}
 	e.mu.Lock()
 	delete(e.waiting, ref)
 	e.mu.Unlock()
-	return answer, kerr.CoordinatorNotAvailable
+	return answer, err
 }
 
 // View calls f with the machine of an id, locked. found is false if there is none.
@@ -256,12 +288,8 @@ func (r *Runtime[M, I]) Each(f func(e *Entry[M, I])) *kerr.Error {
 	if r.ctx.Err() != nil {
 		return kerr.CoordinatorNotAvailable
 	}
-	shards := r.shards.Load()
-	if shards == nil {
-		return nil
-	}
 	var firstErr *kerr.Error
-	for _, s := range *shards {
+	for _, s := range r.shards() {
 		if err := s.ready(); err != nil {
 			if firstErr == nil {
 				firstErr = err
@@ -298,14 +326,12 @@ func (r *Runtime[M, I]) Write(partition int32, b Batch, done func(err *kerr.Erro
 
 // Progress counts the partitions that are not served.
 func (r *Runtime[M, I]) Progress() (loading, failed int) {
-	if shards := r.shards.Load(); shards != nil {
-		for _, s := range *shards {
-			switch s.state.Load() {
-			case stateLoading:
-				loading++
-			case stateFailed:
-				failed++
-			}
+	for _, s := range r.shards() {
+		switch s.state.Load() {
+		case stateLoading:
+			loading++
+		case stateFailed:
+			failed++
 		}
 	}
 	return loading, failed
@@ -314,17 +340,15 @@ func (r *Runtime[M, I]) Progress() (loading, failed int) {
 // Held counts the machines in memory, those included that only answer a question, and the
 // requests that wait for an answer.
 func (r *Runtime[M, I]) Held() (machines, waiting int) {
-	if shards := r.shards.Load(); shards != nil {
-		for _, s := range *shards {
-			s.mu.Lock()
-			entries := slices.Collect(maps.Values(s.entries))
-			s.mu.Unlock()
-			machines += len(entries)
-			for _, e := range entries {
-				e.mu.Lock()
-				waiting += len(e.waiting)
-				e.mu.Unlock()
-			}
+	for _, s := range r.shards() {
+		s.mu.Lock()
+		entries := slices.Collect(maps.Values(s.entries))
+		s.mu.Unlock()
+		machines += len(entries)
+		for _, e := range entries {
+			e.mu.Lock()
+			waiting += len(e.waiting)
+			e.mu.Unlock()
 		}
 	}
 	return machines, waiting

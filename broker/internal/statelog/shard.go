@@ -14,8 +14,10 @@ import (
 // shard holds the machines of one partition.
 type shard[M, I any] struct {
 	r         *Runtime[M, I]
+	of        *opened[M, I]
 	partition int32
-	state     atomic.Int32 // loading, serving or failed
+	state     atomic.Int32  // loading, serving, failed or ended
+	ended     chan struct{} // closed when the topic was deleted
 
 	mu      sync.Mutex // guards entries
 	entries map[string]*Entry[M, I]
@@ -27,6 +29,7 @@ const (
 	stateLoading int32 = iota
 	stateServing
 	stateFailed
+	stateEnded
 )
 
 // ready tells why the shard cannot serve, nil if it can.
@@ -50,7 +53,7 @@ func (s *shard[M, I]) load() {
 		loader.Restore(s.enter)
 		state = stateServing
 	}
-	s.state.Store(state)
+	s.state.CompareAndSwap(stateLoading, state)
 	loader.Done(time.Since(start), err)
 }
 
@@ -65,6 +68,30 @@ func (s *shard[M, I]) enter(id string, m M, begin func(e *Entry[M, I])) {
 	begin(e)
 	e.arm()
 }
+
+// end forgets the machines, and who waits for them.
+func (s *shard[M, I]) end() {
+	s.state.Store(stateEnded)
+	close(s.ended)
+	s.mu.Lock()
+	entries := s.entries
+	s.entries = map[string]*Entry[M, I]{}
+	s.mu.Unlock()
+	if len(entries) == 0 {
+		return
+	}
+	s.r.Spawn(func() { // who noticed may hold the lock of one
+		for _, e := range entries {
+			e.mu.Lock()
+			e.gone = true
+			s.r.timers.set(&e.timer, time.Time{})
+			e.mu.Unlock()
+		}
+	})
+}
+
+// hasEnded reports whether end was called.
+func (s *shard[M, I]) hasEnded() bool { return s.state.Load() == stateEnded }
 
 // lock returns the entry of an id, locked; a new one if there is none.
 func (s *shard[M, I]) lock(id string) *Entry[M, I] {

@@ -53,6 +53,14 @@ func (s *shard[M, I]) write() {
 		if work == nil {
 			return
 		}
+		if s.hasEnded() || s.r.end(s.of) { // nothing of it may get into one that is made again
+			for _, q := range work {
+				if q.e == nil {
+					q.done(kerr.NotCoordinator)
+				}
+			}
+			continue
+		}
 		batches, of := gather(work)
 		records := 0
 		for _, b := range batches {
@@ -68,7 +76,9 @@ func (s *shard[M, I]) write() {
 				continue
 			}
 			q.e.mu.Lock()
-			q.e.Step(s.r.rules.Written(q.seq, err))
+			if !s.hasEnded() {
+				q.e.Step(s.r.rules.Written(q.seq, err))
+			}
 			q.e.mu.Unlock()
 		}
 	}

@@ -35,13 +35,13 @@ type world struct {
 
 func newWorld() *world { return &world{disk: map[int32][]statelog.Record{}} }
 
-func (w *world) Partitions() int32 {
+func (w *world) Topic() (id [16]byte, partitions int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.created {
-		return 0
+		return id, 0
 	}
-	return 3
+	return id, 3
 }
 
 func (w *world) Create(context.Context) error {
@@ -130,7 +130,7 @@ func TestCoordinator_WithoutTopicThereAreNoIDs(t *testing.T) {
 	if ids, err := c.List(); len(ids) != 0 || err != nil {
 		t.Errorf("list: %v, %v", ids, err)
 	}
-	if w.Partitions() != 0 {
+	if _, n := w.Topic(); n != 0 {
 		t.Error("the topic was made for a question")
 	}
 	if _, err := initialize(c, ""); err != kerr.InvalidRequest {
