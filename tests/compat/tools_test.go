@@ -183,7 +183,7 @@ func (s *toolScenario) said(t *testing.T, d *datadriven.TestData, result <-chan 
 	t.Helper()
 	select {
 	case r := <-result:
-		out := strings.NewReplacer(s.prefix, "try-", s.broker, "BROKER", s.dir+"/", "DIR/").Replace(r.out)
+		out := strings.NewReplacer("try-", "others-", s.prefix, "try-", s.broker, "BROKER", s.dir+"/", "DIR/").Replace(r.out)
 		return readable(d, out, r.code)
 	case <-s.tools.gone:
 		t.Fatalf("%s: the JVM is gone: %s", d.Pos, s.tools.log())
