@@ -22,7 +22,7 @@ const (
 func broken(b record.Batch, f func(b []byte)) []byte {
 	out := slices.Clone(b)
 	f(out)
-	binary.BigEndian.PutUint32(out[attributesField-4:], record.Batch(out).Checksum())
+	binary.BigEndian.PutUint32(out[attributesField-4:], out.Checksum())
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -113,16 +114,16 @@ func (c *conversation) showNumber(n int64, name string) string {
 		if err := kerr.TypedErrorForCode(int16(n)); err != nil {
 			return err.Message
 		}
+	case n >= 0 && n != 99 && n != 1<<31-1 && name == "ProducerID", n > 0 && n != 1<<31-1 && name == "SessionID":
+		return "some"
 	case n >= 0 && name == "BaseOffset" && c.sweeps:
 		return "some" // a request that one of the two refuses would shift all that follow
 	case n == 0 && !strings.HasSuffix(name, "[]"):
 		return ""
 	case n > ofTests && n != 1<<31-1 && strings.Contains(name, "Time"):
 		return "now"
-	case n >= 0 && n != 99 && n != 1<<31-1 && (name == "ProducerID" || name == "SessionID"):
-		return "some"
 	}
-	return fmt.Sprint(n)
+	return strconv.FormatInt(n, 10)
 }
 
 // numbered are the names that unique makes.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ func TestDifferential(t *testing.T) {
 	ours := &side{address: brokertest.Start(t, brokertest.InMemory()).Addr}
 	var theirs *side
 	if peer := os.Getenv("MILLRACE_PEER"); peer != "" {
-		theirs = &side{address: peer, kafka: true}
+		theirs = &side{address: peer, kafka: true, records: flag.Lookup("rewrite").Value.String() == "true"}
 	}
 	ran, used := 0, map[string]bool{}
 	all := scripts()
@@ -43,13 +44,13 @@ func TestDifferential(t *testing.T) {
 			want := readTranscript(t, file)
 			if theirs != nil {
 				live := theirs.perform(t, script, want)
-				if f := flag.Lookup("rewrite"); f.Value.String() == "true" {
+				if theirs.records {
 					if err := os.WriteFile(file, []byte(live.text(script.inOrder)), 0o644); err != nil {
 						t.Fatal(err)
 					}
 					want = readTranscript(t, file)
 				}
-				live.compare(t, want, "Kafka's answer is another than it was", func(string) bool { return false })
+				live.compare(t, want, "Kafka's answer is another than it was", nil)
 			}
 			ours.perform(t, script, want).compare(t, want, "ours is not Kafka's", func(step string) bool {
 				why, ok := isAccepted(script.name, step)
@@ -97,7 +98,7 @@ func (tr *transcript) add(s step, answer string) bool {
 	return true
 }
 
-// compare reports what is not as in want. A step that is excused may have any answer.
+// compare reports what is not as in want. A step that is excused may have any answer. Without excuses not all has been asked.
 func (tr *transcript) compare(t *testing.T, want *transcript, message string, excused func(step string) bool) {
 	t.Helper()
 	for _, s := range tr.steps {
@@ -105,11 +106,14 @@ func (tr *transcript) compare(t *testing.T, want *transcript, message string, ex
 		switch got := tr.answers[s.String()]; {
 		case !known:
 			t.Errorf("%v: not recorded", s)
-		case got != w && !excused(s.String()):
+		case got != w && (excused == nil || !excused(s.String())):
 			t.Errorf("%v: %s:\ngot      %s\nrecorded %s", s, message, got, w)
 		}
 	}
 	for _, s := range want.steps {
+		if excused == nil {
+			break
+		}
 		if _, ok := tr.answers[s.String()]; !ok {
 			t.Errorf("%v: recorded, and not asked any more", s)
 		}
@@ -200,6 +204,7 @@ func readTranscript(t *testing.T, file string) *transcript {
 type side struct {
 	address string
 	kafka   bool
+	records bool // its answers are kept
 	barrier int
 }
 
@@ -210,7 +215,7 @@ type conversation struct {
 	script  string
 	sweeps  bool        // each request stands alone
 	known   *transcript // what Kafka answered when it was recorded; nil: not looked at
-	heard   transcript
+	heard   *transcript
 	conn    net.Conn
 	sent    int32
 	topicID [16]byte
@@ -219,7 +224,7 @@ type conversation struct {
 
 func (s *side) perform(t *testing.T, script script, known *transcript) *transcript {
 	t.Helper()
-	c := &conversation{side: s, t: t, script: script.name, sweeps: !script.inOrder, known: known}
+	c := &conversation{side: s, t: t, script: script.name, sweeps: !script.inOrder, known: known, heard: &transcript{}}
 	defer c.hangUp()
 	for kind := range int8(2) { // the topics of the coordinators are made when they are first asked for
 		find := kmsg.NewPtrFindCoordinatorRequest()
@@ -230,7 +235,7 @@ func (s *side) perform(t *testing.T, script script, known *transcript) *transcri
 	if c.kafka {
 		c.setLimit(nil)
 	}
-	return &c.heard
+	return c.heard
 }
 
 // name makes a name that no other script uses.
@@ -253,9 +258,9 @@ func (c *conversation) ask(what string, version int16, req kmsg.Request) kmsg.Re
 	if c.known != nil {
 		switch recorded, ok := c.known.answers[s.String()]; {
 		case !ok:
-			patience = 2 * time.Second
+			patience = 3 * time.Second
 		case recorded == noAnswer:
-			patience = 200 * time.Millisecond
+			patience = 100 * time.Millisecond
 		}
 	}
 	for tries := 0; ; tries++ {
@@ -280,6 +285,32 @@ func (c *conversation) ask(what string, version int16, req kmsg.Request) kmsg.Re
 			continue
 		}
 		c.note(s, text)
+		return resp
+	}
+}
+
+// another is a client of the same script, with a connection of its own.
+func (c *conversation) another() *conversation {
+	other := *c
+	other.conn = nil
+	c.t.Cleanup(other.hangUp)
+	return &other
+}
+
+// begin sends a request that is answered when others have done something. The function that it returns notes the answer.
+func (c *conversation) begin(what string, version int16, req kmsg.Request) func() kmsg.Response {
+	done := make(chan kmsg.Response, 1)
+	later := *c
+	later.heard = &transcript{}
+	c.conn = nil
+	go func() { done <- later.ask(what, version, req) }()
+	return func() kmsg.Response {
+		c.t.Helper()
+		resp := <-done
+		c.conn = later.conn
+		for _, s := range later.heard.steps {
+			c.note(s, later.heard.answers[s.String()])
+		}
 		return resp
 	}
 }
@@ -343,7 +374,22 @@ func (c *conversation) newTopic(name string, partitions int32, configs ...string
 	}
 	req.Topics, req.TimeoutMillis = append(req.Topics, rt), 30_000
 	made := must(c, 7, req, func(r *kmsg.CreateTopicsResponse) bool { return r.Topics[0].ErrorCode == 0 })
-	c.settle()
+	if !c.sweeps || strings.Contains(c.script, "Heartbeat") {
+		c.settle() // coordinators learn of it last
+		return made.Topics[0].TopicID
+	}
+	list := kmsg.NewPtrListOffsetsRequest()
+	of := kmsg.NewListOffsetsRequestTopic()
+	of.Topic = name
+	for i := range partitions {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition = i
+		of.Partitions = append(of.Partitions, p)
+	}
+	list.ReplicaID, list.Topics = -1, append(list.Topics, of)
+	must(c, 7, list, func(r *kmsg.ListOffsetsResponse) bool {
+		return !slices.ContainsFunc(r.Topics[0].Partitions, func(p kmsg.ListOffsetsResponseTopicPartition) bool { return p.ErrorCode != 0 })
+	})
 	return made.Topics[0].TopicID
 }
 
@@ -404,6 +450,12 @@ func scripts() []script {
 	return append(out,
 		script{name: "records", run: produceRecords},
 		script{name: "frames", run: brokenFrames},
+		script{name: "classic-groups", inOrder: true, run: classicGroups},
+		script{name: "consumer-groups", inOrder: true, run: consumerGroups},
+		script{name: "share-groups", inOrder: true, run: shareGroups},
+		script{name: "transactions", inOrder: true, run: transactions},
+		script{name: "idempotence", inOrder: true, run: idempotence},
+		script{name: "administration", inOrder: true, run: administration},
 	)
 }
 
@@ -423,9 +475,14 @@ func (c *conversation) sweep(api apiRange) {
 	}
 	for _, b := range bases {
 		all := append([]change{{"unchanged", func(reflect.Value) {}}}, changes(reflect.TypeOf(kmsg.RequestForKey(api.Key)).Elem(), nil, "", c.name("-nowhere"))...)
-		for _, change := range all {
+		for i, change := range all {
 			for v := max(api.MinVersion, b.from); v <= api.MaxVersion; v++ {
 				if isHarmful(api.Key, change.what) || !changedAt(v, api, change) {
+					continue
+				}
+				// To ask Kafka for all of it again would take it a minute.
+				if c.kafka && !c.records && i > 0 && api.Key != 22 && // there each raises an epoch
+					v != api.MinVersion && v != api.MaxVersion {
 					continue
 				}
 				req := kmsg.RequestForKey(api.Key)
