@@ -70,6 +70,10 @@ func (s *Server) describeTopicPartitions(r *Request, req *kmsg.DescribeTopicPart
 			}
 			continue
 		}
+		if page.left == 0 {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name}
+			break
+		}
 		code := kerr.UnknownTopicOrPartition.Code
 		if !cluster.ValidTopicName(name) {
 			code = kerr.InvalidTopicException.Code

@@ -18,6 +18,9 @@ func (s *Server) initializeShareGroupState(r *Request, req *kmsg.InitializeShare
 	resp := kmsg.NewPtrInitializeShareGroupStateResponse()
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if req.GroupID == "" || len(t.Partitions) == 0 {
+			continue // as Kafka
+		}
 		out := kmsg.NewInitializeShareGroupStateResponseTopic()
 		out.TopicID = t.TopicID
 		for _, p := range t.Partitions {
@@ -46,7 +49,7 @@ func (s *Server) stateKey(r *Request, group string, topic [16]byte, partition in
 	if denied := s.onCluster(r, acl.ClusterAction); denied != nil { // these requests are for brokers
 		return k, denied
 	}
-	if group == "" || topic == ([16]byte{}) || partition < 0 {
+	if group == "" || partition < 0 {
 		return k, kerr.InvalidRequest
 	}
 	t := s.cluster.Image().TopicByID(topic)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/sharestate"
@@ -15,12 +16,18 @@ func (s *Server) readShareGroupState(r *Request, req *kmsg.ReadShareGroupStateRe
 	resp := kmsg.NewPtrReadShareGroupStateResponse()
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if req.GroupID == "" || len(t.Partitions) == 0 {
+			continue // as Kafka
+		}
 		out := kmsg.NewReadShareGroupStateResponseTopic()
 		out.TopicID = t.TopicID
 		for _, p := range t.Partitions {
 			rp := kmsg.NewReadShareGroupStateResponseTopicPartition()
 			rp.Partition = p.Partition
 			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
+			if err == kerr.UnknownTopicOrPartition {
+				err = kerr.InvalidRequest // that there is no state is seen first
+			}
 			var a sharestate.Answer
 			if err == nil {
 				a = s.shareStates.Read(r.Context(), k, p.LeaderEpoch)

@@ -17,6 +17,9 @@ func (s *Server) writeShareGroupState(r *Request, req *kmsg.WriteShareGroupState
 	resp := kmsg.NewPtrWriteShareGroupStateResponse()
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if req.GroupID == "" || len(t.Partitions) == 0 {
+			continue // as Kafka
+		}
 		out := kmsg.NewWriteShareGroupStateResponseTopic()
 		out.TopicID = t.TopicID
 		for j := range t.Partitions {
@@ -24,6 +27,9 @@ func (s *Server) writeShareGroupState(r *Request, req *kmsg.WriteShareGroupState
 			rp := kmsg.NewWriteShareGroupStateResponseTopicPartition()
 			rp.Partition = p.Partition
 			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
+			if err == kerr.UnknownTopicOrPartition {
+				err = kerr.InvalidRequest // that there is no state is seen first
+			}
 			in := sharestate.Write{Epoch: p.StateEpoch, LeaderEpoch: p.LeaderEpoch, Start: p.StartOffset, Complete: -1}
 			if r.Version >= 1 {
 				in.Complete = p.DeliveryCompleteCount

@@ -9,6 +9,9 @@ func (s *Server) deleteShareGroupState(r *Request, req *kmsg.DeleteShareGroupSta
 	resp := kmsg.NewPtrDeleteShareGroupStateResponse()
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if req.GroupID == "" || len(t.Partitions) == 0 {
+			continue // as Kafka
+		}
 		out := kmsg.NewDeleteShareGroupStateResponseTopic()
 		out.TopicID = t.TopicID
 		for _, p := range t.Partitions {

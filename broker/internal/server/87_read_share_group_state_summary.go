@@ -17,14 +17,18 @@ func (s *Server) readShareGroupStateSummary(r *Request, req *kmsg.ReadShareGroup
 	resp := kmsg.NewPtrReadShareGroupStateSummaryResponse()
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if req.GroupID == "" || len(t.Partitions) == 0 {
+			continue // as Kafka
+		}
 		out := kmsg.NewReadShareGroupStateSummaryResponseTopic()
 		out.TopicID = t.TopicID
 		for _, p := range t.Partitions {
 			rp := kmsg.NewReadShareGroupStateSummaryResponseTopicPartition()
-			rp.Partition, rp.StartOffset, rp.DeliveryCompleteCount = p.Partition, sharestate.Uninitialized, -1
+			rp.Partition, rp.DeliveryCompleteCount = p.Partition, -1
 			k, err := s.stateKey(r, req.GroupID, t.TopicID, p.Partition)
 			if err == nil {
 				a := s.shareStates.Summary(r.Context(), k)
+				rp.StartOffset = sharestate.Uninitialized
 				if err = a.Err; err == nil && a.State != nil {
 					rp.StateEpoch, rp.LeaderEpoch, rp.StartOffset, rp.DeliveryCompleteCount = a.State.Epoch, a.State.LeaderEpoch, a.State.Start, a.State.Complete
 				}

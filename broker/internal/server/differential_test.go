@@ -455,6 +455,8 @@ func scripts() []script {
 		script{name: "share-groups", inOrder: true, run: shareGroups},
 		script{name: "transactions", inOrder: true, run: transactions},
 		script{name: "idempotence", inOrder: true, run: idempotence},
+		script{name: "fetch-sessions", inOrder: true, run: fetchSessions},
+		script{name: "descriptions", inOrder: true, run: descriptions},
 		script{name: "administration", inOrder: true, run: administration},
 	)
 }
