@@ -2,12 +2,14 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/acl"
+	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/share"
@@ -227,9 +229,8 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 			p, code = f.s.loadShare(f.r.Context(), from)
 		}
 		if code != 0 {
-			f.answer.partition(tp).ErrorCode = code
+			f.fail(tp, code)
 			f.s.metrics.failed(78, code)
-			f.got = true
 			continue
 		}
 		p.Watch(wake)
@@ -239,6 +240,35 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 		f.acquire(tp, p)
 	}
 	return w
+}
+
+// fail answers a partition with an error, and with who leads it: a client may go where the fields point for any error, and
+// left out they point to node 0.
+func (f *shareFetching) fail(tp shares.TopicPartition, code int16) {
+	f.got = true
+	out := f.answer.partition(tp)
+	out.ErrorCode = code
+	image := f.s.cluster.Image()
+	topic := image.TopicByID(cluster.TopicID(tp.Topic))
+	if topic == nil {
+		return
+	}
+	p := topic.Partition(tp.Partition)
+	if p == nil || p.Leader == cluster.NoLeader {
+		return
+	}
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = p.Leader, p.LeaderEpoch
+	resp := f.answer.resp
+	if slices.ContainsFunc(resp.NodeEndpoints, func(n kmsg.ShareFetchResponseNodeEndpoint) bool { return n.NodeID == p.Leader }) {
+		return
+	}
+	if b := image.Broker(p.Leader); b != nil {
+		if e, ok := b.Endpoint(f.r.Listener.Name); ok {
+			n := kmsg.NewShareFetchResponseNodeEndpoint()
+			n.NodeID, n.Host, n.Port = p.Leader, e.Host, e.Port
+			resp.NodeEndpoints = append(resp.NodeEndpoints, n)
+		}
+	}
 }
 
 func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
@@ -257,8 +287,7 @@ func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
 		return // retention was faster, or the log is shorter than it was: the next fetch will see
 	}
 	if err != nil {
-		f.answer.partition(tp).ErrorCode = f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition)
-		f.got = true
+		f.fail(tp, f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition))
 		return
 	}
 	defer span.Release()
@@ -268,8 +297,7 @@ func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
 	take := share.Take{Member: f.member, MaxRecords: f.left, Strict: f.strict, BatchSize: f.batch}
 	bytes := span.Bytes()
 	if err := f.describe(p.log, bytes, record.Offset(offset), &take); err != nil {
-		f.answer.partition(tp).ErrorCode = f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition)
-		f.got = true
+		f.fail(tp, f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition))
 		return
 	}
 	given := p.Acquire(take)
