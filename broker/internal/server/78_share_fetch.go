@@ -2,14 +2,12 @@ package server
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"millrace/broker/internal/acl"
-	"millrace/broker/internal/cluster"
 	"millrace/broker/internal/record"
 	"millrace/broker/internal/replica"
 	"millrace/broker/internal/share"
@@ -80,6 +78,8 @@ func (s *Server) shareFetch(r *Request, req *kmsg.ShareFetchRequest) kmsg.Respon
 		return refuse(kerr.InvalidRequest, "The first request of a share session cannot acknowledge.")
 	case req.IsRenewAck && (req.MaxWaitMillis > 0 || req.MinBytes > 0 || req.MaxBytes > 0 || req.MaxRecords > 0):
 		return refuse(kerr.InvalidRequest, "A request that renews cannot fetch.")
+	case r.Version >= 2 && req.ShareAcquireMode != 0 && req.ShareAcquireMode != strictLimit:
+		return refuse(kerr.UnknownServerError, "There is no such mode.") // as Kafka, which has no other for it
 	}
 	session, closing, err := s.shareSession(r, group, member, req.ShareSessionEpoch)
 	if err != nil {
@@ -112,11 +112,6 @@ func (s *Server) shareFetch(r *Request, req *kmsg.ShareFetchRequest) kmsg.Respon
 	for i := range req.ForgottenTopicsData {
 		for _, p := range req.ForgottenTopicsData[i].Partitions {
 			session.Remove(shares.TopicPartition{Topic: req.ForgottenTopicsData[i].TopicID, Partition: p})
-		}
-	}
-	if req.ShareSessionEpoch == shares.OpenEpoch {
-		for _, tp := range session.Partitions() {
-			answer.partition(tp)
 		}
 	}
 	if req.MaxRecords > 0 && req.MaxBytes > 0 {
@@ -229,8 +224,9 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 			p, code = f.s.loadShare(f.r.Context(), from)
 		}
 		if code != 0 {
-			f.fail(tp, code)
+			f.answer.partition(tp).ErrorCode = code
 			f.s.metrics.failed(78, code)
+			f.got = true
 			continue
 		}
 		p.Watch(wake)
@@ -240,35 +236,6 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 		f.acquire(tp, p)
 	}
 	return w
-}
-
-// fail answers a partition with an error, and with who leads it: a client may go where the fields point for any error, and
-// left out they point to node 0.
-func (f *shareFetching) fail(tp shares.TopicPartition, code int16) {
-	f.got = true
-	out := f.answer.partition(tp)
-	out.ErrorCode = code
-	image := f.s.cluster.Image()
-	topic := image.TopicByID(cluster.TopicID(tp.Topic))
-	if topic == nil {
-		return
-	}
-	p := topic.Partition(tp.Partition)
-	if p == nil || p.Leader == cluster.NoLeader {
-		return
-	}
-	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = p.Leader, p.LeaderEpoch
-	resp := f.answer.resp
-	if slices.ContainsFunc(resp.NodeEndpoints, func(n kmsg.ShareFetchResponseNodeEndpoint) bool { return n.NodeID == p.Leader }) {
-		return
-	}
-	if b := image.Broker(p.Leader); b != nil {
-		if e, ok := b.Endpoint(f.r.Listener.Name); ok {
-			n := kmsg.NewShareFetchResponseNodeEndpoint()
-			n.NodeID, n.Host, n.Port = p.Leader, e.Host, e.Port
-			resp.NodeEndpoints = append(resp.NodeEndpoints, n)
-		}
-	}
 }
 
 func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
@@ -287,7 +254,8 @@ func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
 		return // retention was faster, or the log is shorter than it was: the next fetch will see
 	}
 	if err != nil {
-		f.fail(tp, f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition))
+		f.answer.partition(tp).ErrorCode = f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition)
+		f.got = true
 		return
 	}
 	defer span.Release()
@@ -297,7 +265,8 @@ func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
 	take := share.Take{Member: f.member, MaxRecords: f.left, Strict: f.strict, BatchSize: f.batch}
 	bytes := span.Bytes()
 	if err := f.describe(p.log, bytes, record.Offset(offset), &take); err != nil {
-		f.fail(tp, f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition))
+		f.answer.partition(tp).ErrorCode = f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition)
+		f.got = true
 		return
 	}
 	given := p.Acquire(take)

@@ -153,8 +153,9 @@ var harmful = []struct {
 	{44, "Resources.Configs.Op -2"},
 	{44, "Resources.Configs.Op -1"},
 	{44, "Resources.Configs.Op 99"},
-	{80, "Listeners.Name ''"}, // it ends
-	{64, "BrokerID 1"},        // it would unregister itself
+	{80, "Listeners.Name ''"},    // it ends
+	{64, "BrokerID 1"},           // it would unregister itself
+	{49, "ValidateOnly flipped"}, // the quota of a user would be seen by all
 }
 
 func isHarmful(key int16, what string) bool {
