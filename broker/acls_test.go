@@ -229,3 +229,47 @@ func TestACLs_HoldForClients(t *testing.T) {
 		t.Fatal("alice may write though it is denied")
 	}
 }
+
+// What was allowed when a share session was opened may be denied while it lasts.
+func TestACLs_AreAskedOnEachShareFetch(t *testing.T) {
+	t.Parallel()
+	a := authorizing(t)
+	k := a.setUp()
+	group, member := "sharing-for-long", "mYW5vdGhlci1tZW1iZXItNQ"
+	fetch := func(epoch int32, name bool) *kmsg.ShareFetchResponse {
+		t.Helper()
+		req := kmsg.NewPtrShareFetchRequest()
+		req.GroupID, req.MemberID, req.ShareSessionEpoch, req.MaxBytes, req.MaxRecords, req.BatchSize = &group, &member, epoch, 1<<20, 10, 10
+		if name {
+			req.Topics = []kmsg.ShareFetchRequestTopic{{TopicID: k.orders, Partitions: []kmsg.ShareFetchRequestTopicPartition{{}}}}
+		}
+		resp := a.alice.ask(req, 1).(*kmsg.ShareFetchResponse)
+		if resp.ErrorCode != 0 {
+			t.Fatalf("%v", kerr.ErrorForCode(resp.ErrorCode))
+		}
+		return resp
+	}
+	a.grant("read group " + group)
+	a.grant("read topic orders")
+	epoch := int32(0)
+	a.await("alice has the partition", func() bool {
+		req := kmsg.NewPtrShareGroupHeartbeatRequest()
+		req.GroupID, req.MemberID, req.MemberEpoch, req.SubscribedTopicNames = group, member, epoch, []string{"orders"}
+		resp := a.alice.ask(req, 1).(*kmsg.ShareGroupHeartbeatResponse)
+		epoch = resp.MemberEpoch
+		return resp.ErrorCode == 0 && resp.Assignment != nil && len(resp.Assignment.TopicPartitions) == 1
+	})
+	for _, topic := range fetch(0, true).Topics {
+		for _, p := range topic.Partitions {
+			if p.ErrorCode != 0 {
+				t.Fatalf("while it is allowed: %v", kerr.ErrorForCode(p.ErrorCode))
+			}
+		}
+	}
+	a.revoke()
+	a.grant("read group " + group)
+	resp := fetch(1, false)
+	if len(resp.Topics) != 1 || resp.Topics[0].Partitions[0].ErrorCode != kerr.TopicAuthorizationFailed.Code {
+		t.Errorf("when it is not any more: %+v", resp.Topics)
+	}
+}

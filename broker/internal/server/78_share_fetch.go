@@ -212,7 +212,7 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 		if f.left <= 0 || f.bytes <= 0 {
 			break
 		}
-		from, code := f.s.findShare(f.group, tp)
+		from, code := f.s.findShare(f.r, f.group, tp)
 		if code == 0 && f.got && f.s.shares.Loaded(from.key) == nil {
 			if prepared++; prepared <= shareLoads {
 				f.s.prepareShare(from)

@@ -38,12 +38,15 @@ type shareSource struct {
 	settings *config.Group
 }
 
-// findShare finds a partition that a share group reads. The error is a Kafka code.
-func (s *Server) findShare(group string, tp shares.TopicPartition) (shareSource, int16) {
+// findShare finds a partition that a share group reads, if the client may. The error is a Kafka code.
+func (s *Server) findShare(r *Request, group string, tp shares.TopicPartition) (shareSource, int16) {
 	image := s.cluster.Image()
 	topic := image.TopicByID(cluster.TopicID(tp.Topic))
 	if topic == nil {
 		return shareSource{}, kerr.UnknownTopicID.Code
+	}
+	if denied := s.onTopic(r, acl.Read, topic.Name); denied != nil { // on each request: what was allowed may be so no longer
+		return shareSource{}, denied.Code
 	}
 	log, err := s.replicas.Get(topic.Name, tp.Partition)
 	if err != nil {
@@ -75,7 +78,7 @@ func (s *Server) prepareShare(from shareSource) {
 
 // openShare finds a partition that a share group reads, and loads it if need be.
 func (s *Server) openShare(r *Request, group string, tp shares.TopicPartition) (sharePartition, int16) {
-	from, code := s.findShare(group, tp)
+	from, code := s.findShare(r, group, tp)
 	if code != 0 {
 		return sharePartition{}, code
 	}
@@ -154,12 +157,6 @@ func (s *Server) acknowledge(r *Request, group, member string, all []acknowledgi
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if topic := s.cluster.Image().TopicByID(cluster.TopicID(a.tp.Topic)); topic != nil {
-				if denied := s.onTopic(r, acl.Read, topic.Name); denied != nil {
-					a.code = denied.Code
-					return
-				}
-			}
 			p, code := s.openShare(r, group, a.tp)
 			if code == 0 {
 				code = groupCode(p.Acknowledge(r.Context(), member, a.acks))
