@@ -273,3 +273,32 @@ func TestACLs_AreAskedOnEachShareFetch(t *testing.T) {
 		t.Errorf("when it is not any more: %+v", resp.Topics)
 	}
 }
+
+// A pattern stands for topics that the member may know of, and for no others.
+func TestACLs_LimitPatterns(t *testing.T) {
+	t.Parallel()
+	a := authorizing(t)
+	k := a.setUp()
+	group, member, pattern := "by-pattern", "mYW5vdGhlci1tZW1iZXItNg", "orders|doomed"
+	a.grant("read group " + group)
+	a.grant("describe topic orders")
+	epoch := int32(0)
+	var assigned []kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic
+	a.await("alice has a topic", func() bool {
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Group, req.MemberID, req.MemberEpoch, req.SubscribedTopicRegex, req.RebalanceTimeoutMillis = group, member, epoch, &pattern, 10_000
+		req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		resp := a.alice.ask(req, 1).(*kmsg.ConsumerGroupHeartbeatResponse)
+		if resp.ErrorCode != 0 {
+			t.Fatalf("%v", kerr.ErrorForCode(resp.ErrorCode))
+		}
+		epoch = resp.MemberEpoch
+		if resp.Assignment != nil {
+			assigned = resp.Assignment.Topics
+		}
+		return len(assigned) > 0
+	})
+	if len(assigned) != 1 || assigned[0].TopicID != k.orders {
+		t.Errorf("assigned %v, of which orders is %v", assigned, k.orders)
+	}
+}

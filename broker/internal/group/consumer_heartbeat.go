@@ -33,6 +33,7 @@ func (g *Group) onConsumerHeartbeat(in ConsumerHeartbeat) {
 		g.consumerLeave(in)
 		return
 	}
+	g.visible = in.Visible
 	if err := g.becomeConsumer(in.Epoch == joinEpoch); err != nil {
 		g.refuseHeartbeat(in.Ref, err)
 		return

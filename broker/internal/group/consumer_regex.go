@@ -63,7 +63,7 @@ func (g *Group) resolved(regex string) *Resolved {
 		return r
 	}
 	g.cluster.EachTopic(func(name string) bool {
-		if compiled.MatchString(name) {
+		if compiled.MatchString(name) && (g.visible == nil || g.visible(name)) {
 			r.Topics = append(r.Topics, strings.Clone(name))
 		}
 		return true

@@ -10,7 +10,8 @@ import (
 type Group struct {
 	id      string
 	cfg     *Config
-	cluster Cluster // as of the input that is being handled
+	cluster Cluster                 // as of the input that is being handled
+	visible func(topic string) bool // to whom sent the last heartbeat; nil: all
 
 	kind   Kind
 	modern *modern // nil while kind is Classic; all below about members is then unused

@@ -60,6 +60,9 @@ type ConsumerHeartbeat struct {
 	ClientID         string
 	ClientHost       string
 
+	// Visible tells which topics the client may know of: expressions stand for no others. nil: all. It is
+	// asked again when topics come, until the next heartbeat.
+	Visible func(topic string) bool
 	// NewMemberID is the id for a member that has none, unless MustHaveID says that it
 	// has to bring its own (KIP-1082).
 	NewMemberID string

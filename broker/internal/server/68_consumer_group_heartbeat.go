@@ -38,6 +38,12 @@ func (s *Server) consumerGroupHeartbeat(r *Request, req *kmsg.ConsumerGroupHeart
 		resp.ErrorCode, resp.ErrorMessage = kerr.InvalidRequest.Code, text("TopicPartitions must be empty when (re-)joining.")
 		return resp
 	}
+	if s.authorizer != nil {
+		client := clientOf(r)
+		in.Visible = func(topic string) bool {
+			return s.authorizer.Allows(s.cluster.Image().Rules(), client, acl.Describe, acl.Topic, topic)
+		}
+	}
 	if req.RebalanceTimeoutMillis != -1 {
 		in.RebalanceTimeout = inMillis(max(req.RebalanceTimeoutMillis, 0))
 	}
