@@ -208,6 +208,7 @@ func (v *verdict) order(id string, rows map[string]storedOrder, e evidence) {
 		if n == 0 {
 			v.lost(1, "order %s has no %s mail", id, kind)
 		}
+		v.result.MailsTwice += max(n-1, 0)
 		v.twice(n-1, "order %s has %d %s mails", id, n, kind)
 	}
 }

@@ -101,6 +101,7 @@ func TestJudge_FindsWhatIsWrong(t *testing.T) {
 		}, 0, 1, "there is also INVENTORY_REJECTED"},
 		"mail missing": {func(e *evidence) { delete(e.mails[id], "OUTCOME") }, 1, 0, "has no OUTCOME mail"},
 		"mail twice":   {func(e *evidence) { e.mails[id]["CONFIRMATION"] = 2 }, 0, 1, "2 CONFIRMATION mails"},
+		"mail thrice":  {func(e *evidence) { e.mails[id]["OUTCOME"] = 3 }, 0, 2, "3 OUTCOME mails"},
 		"unread":       {func(e *evidence) { e.unprocessed["group"] = 3 }, 3, 0, "3 messages were not processed"},
 		"stock taken twice": {func(e *evidence) {
 			e.stock[0].Reserved += 2
@@ -130,6 +131,9 @@ func TestJudge_FindsWhatIsWrong(t *testing.T) {
 			r := judge(e)
 			if r.Lost != c.lost || r.Duplicates != c.duplicates || r.Good() {
 				t.Errorf("lost %d, duplicates %d; want %d, %d; %q", r.Lost, r.Duplicates, c.lost, c.duplicates, r.Findings)
+			}
+			if mails := strings.HasPrefix(name, "mail "); mails && r.MailsTwice != c.duplicates || !mails && r.MailsTwice != 0 {
+				t.Errorf("%d of %d duplicates are mails", r.MailsTwice, r.Duplicates)
 			}
 			if !slices.ContainsFunc(r.Findings, func(f string) bool { return strings.Contains(f, c.says) }) {
 				t.Errorf("nothing says %q in %q", c.says, r.Findings)

@@ -51,6 +51,8 @@ type Result struct {
 
 	// Findings are the lost and the duplicates in words.
 	Findings []string `json:"-"`
+	// MailsTwice is how many of the duplicates are mails.
+	MailsTwice int `json:"-"`
 	// Redelivered counts records that stand in a topic more than once.
 	Redelivered int `json:"-"`
 	// Example is the id of a confirmed order.
