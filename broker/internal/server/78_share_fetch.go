@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -224,9 +225,8 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 			p, code = f.s.loadShare(f.r.Context(), from)
 		}
 		if code != 0 {
-			f.answer.partition(tp).ErrorCode = code
+			f.fail(tp, code)
 			f.s.metrics.failed(78, code)
-			f.got = true
 			continue
 		}
 		p.Watch(wake)
@@ -236,6 +236,25 @@ func (f *shareFetching) look(wake chan struct{}) *shareWatch {
 		f.acquire(tp, p)
 	}
 	return w
+}
+
+// fail answers a partition with an error, and with who leads it: a client may go where the fields point for any error, and
+// left out they point to node 0. Kafka fills them in where it leads no longer; a request that is wrong is answered as by it.
+func (f *shareFetching) fail(tp shares.TopicPartition, code int16) {
+	f.got = true
+	out := f.answer.partition(tp)
+	out.ErrorCode = code
+	leader, epoch, at, ok := f.s.shareLeader(f.r, tp)
+	if !ok {
+		return
+	}
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = leader, epoch
+	resp := f.answer.resp
+	if !slices.ContainsFunc(resp.NodeEndpoints, func(n kmsg.ShareFetchResponseNodeEndpoint) bool { return n.NodeID == leader }) {
+		n := kmsg.NewShareFetchResponseNodeEndpoint()
+		n.NodeID, n.Host, n.Port = leader, at.Host, at.Port
+		resp.NodeEndpoints = append(resp.NodeEndpoints, n)
+	}
 }
 
 func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
@@ -254,8 +273,7 @@ func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
 		return // retention was faster, or the log is shorter than it was: the next fetch will see
 	}
 	if err != nil {
-		f.answer.partition(tp).ErrorCode = f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition)
-		f.got = true
+		f.fail(tp, f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition))
 		return
 	}
 	defer span.Release()
@@ -265,8 +283,7 @@ func (f *shareFetching) acquire(tp shares.TopicPartition, p sharePartition) {
 	take := share.Take{Member: f.member, MaxRecords: f.left, Strict: f.strict, BatchSize: f.batch}
 	bytes := span.Bytes()
 	if err := f.describe(p.log, bytes, record.Offset(offset), &take); err != nil {
-		f.answer.partition(tp).ErrorCode = f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition)
-		f.got = true
+		f.fail(tp, f.s.codeOf(err, "share fetch", p.log.Name.Topic, tp.Partition))
 		return
 	}
 	given := p.Acquire(take)

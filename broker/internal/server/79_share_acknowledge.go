@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -56,6 +58,9 @@ func (s *Server) shareAcknowledge(r *Request, req *kmsg.ShareAcknowledgeRequest)
 		for range req.Topics[i].Partitions {
 			p := kmsg.NewShareAcknowledgeResponseTopicPartition()
 			p.Partition, p.ErrorCode = next[0].tp.Partition, next[0].code
+			if kerr.IsRetriable(kerr.ErrorForCode(p.ErrorCode)) {
+				s.leaderOfFailed(r, resp, next[0].tp, &p)
+			}
 			s.metrics.failed(79, p.ErrorCode)
 			out.Partitions = append(out.Partitions, p)
 			next = next[1:]
@@ -66,4 +71,18 @@ func (s *Server) shareAcknowledge(r *Request, req *kmsg.ShareAcknowledgeRequest)
 		s.endShareSession(group, member, session)
 	}
 	return resp
+}
+
+// leaderOfFailed tells who leads a partition whose records are to be spoken of again, as in ShareFetch.
+func (s *Server) leaderOfFailed(r *Request, resp *kmsg.ShareAcknowledgeResponse, tp shares.TopicPartition, out *kmsg.ShareAcknowledgeResponseTopicPartition) {
+	leader, epoch, at, ok := s.shareLeader(r, tp)
+	if !ok {
+		return
+	}
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = leader, epoch
+	if !slices.ContainsFunc(resp.NodeEndpoints, func(n kmsg.ShareAcknowledgeResponseNodeEndpoint) bool { return n.NodeID == leader }) {
+		n := kmsg.NewShareAcknowledgeResponseNodeEndpoint()
+		n.NodeID, n.Host, n.Port = leader, at.Host, at.Port
+		resp.NodeEndpoints = append(resp.NodeEndpoints, n)
+	}
 }

@@ -55,6 +55,25 @@ func (s *Server) findShare(r *Request, group string, tp shares.TopicPartition) (
 	return shareSource{log, sharestate.Key{Group: group, Topic: tp.Topic, Partition: tp.Partition}, image.Group(group)}, 0
 }
 
+// shareLeader is who leads a partition, in which epoch and where; ok is false where nobody does.
+func (s *Server) shareLeader(r *Request, tp shares.TopicPartition) (leader, epoch int32, at cluster.Endpoint, ok bool) {
+	image := s.cluster.Image()
+	topic := image.TopicByID(cluster.TopicID(tp.Topic))
+	if topic == nil {
+		return 0, 0, at, false
+	}
+	p := topic.Partition(tp.Partition)
+	if p == nil {
+		return 0, 0, at, false
+	}
+	b := image.Broker(p.Leader)
+	if b == nil {
+		return 0, 0, at, false
+	}
+	at, ok = endpoint(r, b, s.nodeID)
+	return p.Leader, p.LeaderEpoch, at, ok
+}
+
 // loadShare returns a partition that findShare has found, loaded.
 func (s *Server) loadShare(ctx context.Context, from shareSource) (sharePartition, int16) {
 	epoch := int32(from.log.LeaderEpoch())
