@@ -47,7 +47,7 @@ func (s *Server) createTopics(r *Request, req *kmsg.CreateTopicsRequest) kmsg.Re
 
 	if timedOut(req.TimeoutMillis) {
 		for _, i := range places {
-			resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+			resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = codeAndText(kerr.RequestTimedOut)
 		}
 		return resp
 	}

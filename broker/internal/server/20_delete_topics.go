@@ -23,7 +23,7 @@ func (s *Server) deleteTopics(r *Request, req *kmsg.DeleteTopicsRequest) kmsg.Re
 	if timedOut(req.TimeoutMillis) {
 		for i := range answers {
 			if answers[i].ErrorCode == 0 {
-				answers[i].ErrorCode, answers[i].ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+				answers[i].ErrorCode, answers[i].ErrorMessage = codeAndText(kerr.RequestTimedOut)
 			}
 		}
 		resp.Topics = answers

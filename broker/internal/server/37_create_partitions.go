@@ -48,7 +48,7 @@ func (s *Server) createPartitions(r *Request, req *kmsg.CreatePartitionsRequest)
 	}
 	if timedOut(req.TimeoutMillis) {
 		for _, i := range places {
-			resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+			resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = codeAndText(kerr.RequestTimedOut)
 		}
 		return resp
 	}

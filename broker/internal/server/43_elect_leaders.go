@@ -50,7 +50,7 @@ func (s *Server) electLeaders(r *Request, req *kmsg.ElectLeadersRequest) kmsg.Re
 			case denied != nil:
 				p.ErrorCode, p.ErrorMessage = denied.Code, deniedText(denied)
 			case late:
-				p.ErrorCode, p.ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+				p.ErrorCode, p.ErrorMessage = codeAndText(kerr.RequestTimedOut)
 			case unknownType:
 				p.ErrorCode, p.ErrorMessage = kerr.InvalidRequest.Code, text(fmt.Sprintf("Unknown election type %d", req.ElectionType))
 			default:

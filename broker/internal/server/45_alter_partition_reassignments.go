@@ -29,7 +29,7 @@ func (s *Server) alterPartitionReassignments(r *Request, req *kmsg.AlterPartitio
 	}
 	late := denied == nil && timedOut(req.TimeoutMillis)
 	if late {
-		resp.ErrorCode, resp.ErrorMessage = kerr.RequestTimedOut.Code, text(kerr.RequestTimedOut.Description)
+		resp.ErrorCode, resp.ErrorMessage = codeAndText(kerr.RequestTimedOut)
 	}
 	for i := range req.Topics {
 		asked := &req.Topics[i]

@@ -34,14 +34,9 @@ func (s *Server) alterUserScramCredentials(r *Request, req *kmsg.AlterUserSCRAMC
 		changes = append(changes, change)
 	}
 	denied := s.onCluster(r, acl.Alter)
-	refuse := func(user string) {
-		if _, again := errs[user]; !again {
-			note(user, denied)
-		}
-	}
 	for _, d := range req.Deletions {
 		if denied != nil {
-			refuse(d.Name)
+			note(d.Name, denied)
 			continue
 		}
 		key := cluster.ScramKey{User: d.Name, Mechanism: scramMechanisms[d.Mechanism]}
@@ -49,7 +44,7 @@ func (s *Server) alterUserScramCredentials(r *Request, req *kmsg.AlterUserSCRAMC
 	}
 	for _, u := range req.Upsertions {
 		if denied != nil {
-			refuse(u.Name)
+			note(u.Name, denied)
 			continue
 		}
 		key := cluster.ScramKey{User: u.Name, Mechanism: scramMechanisms[u.Mechanism]}

@@ -58,10 +58,3 @@ func (s *Server) stateKey(r *Request, group string, topic [16]byte, partition in
 	}
 	return k, nil
 }
-
-func codeAndText(err *kerr.Error) (int16, *string) {
-	if err == nil {
-		return 0, nil
-	}
-	return err.Code, &err.Description
-}

@@ -185,9 +185,8 @@ func fetchRequest(topic string, id [16]byte, partition int32, offset int64) *kms
 	return req
 }
 
-// createTopic makes a topic and returns its id.
-func (c *rawClient) createTopic(name string, partitions int32, configs ...string) [16]byte {
-	c.t.Helper()
+// createTopicRequest asks for one topic; configs are names and values in turn.
+func createTopicRequest(name string, partitions int32, configs ...string) *kmsg.CreateTopicsRequest {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, partitions, 1
@@ -196,7 +195,14 @@ func (c *rawClient) createTopic(name string, partitions int32, configs ...string
 		rc.Name, rc.Value = configs[i], kmsg.StringPtr(configs[i+1])
 		rt.Configs = append(rt.Configs, rc)
 	}
-	req.Topics = append(req.Topics, rt)
+	req.Topics, req.TimeoutMillis = append(req.Topics, rt), 30_000
+	return req
+}
+
+// createTopic makes a topic and returns its id.
+func (c *rawClient) createTopic(name string, partitions int32, configs ...string) [16]byte {
+	c.t.Helper()
+	req := createTopicRequest(name, partitions, configs...)
 	resp := ask[*kmsg.CreateTopicsResponse](c, req, 7)
 	if code := resp.Topics[0].ErrorCode; code != 0 {
 		c.t.Fatalf("create %s: error %d %s", name, code, deref(resp.Topics[0].ErrorMessage))

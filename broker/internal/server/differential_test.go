@@ -364,15 +364,7 @@ func (c *conversation) hangUp() {
 // newTopic makes a topic of the script's and returns its id when it can be used.
 func (c *conversation) newTopic(name string, partitions int32, configs ...string) [16]byte {
 	c.t.Helper()
-	req := kmsg.NewPtrCreateTopicsRequest()
-	rt := kmsg.NewCreateTopicsRequestTopic()
-	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, partitions, 1
-	for i := 0; i < len(configs); i += 2 {
-		rc := kmsg.NewCreateTopicsRequestTopicConfig()
-		rc.Name, rc.Value = configs[i], kmsg.StringPtr(configs[i+1])
-		rt.Configs = append(rt.Configs, rc)
-	}
-	req.Topics, req.TimeoutMillis = append(req.Topics, rt), 30_000
+	req := createTopicRequest(name, partitions, configs...)
 	made := must(c, 7, req, func(r *kmsg.CreateTopicsResponse) bool { return r.Topics[0].ErrorCode == 0 })
 	if !c.sweeps || strings.Contains(c.script, "Heartbeat") {
 		c.settle() // coordinators learn of it last

@@ -63,3 +63,11 @@ func (s *Server) codeOf(err error, doing, topic string, partition int32) int16 {
 	s.log.Error("request failed", "doing", doing, "topic", topic, "partition", partition, "error", err)
 	return kerr.UnknownServerError.Code
 }
+
+// codeAndText is an error as answers have it; 0 and null for nil.
+func codeAndText(err *kerr.Error) (int16, *string) {
+	if err == nil {
+		return 0, nil
+	}
+	return err.Code, &err.Description
+}
