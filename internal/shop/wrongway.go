@@ -11,7 +11,7 @@ import (
 // that has it, or service:name, for this one only.
 func checkWrongWays(names []string) error {
 	for _, name := range names {
-		service, way := splitWrongWay(name)
+		service, way := SplitWrongWay(name)
 		ways, err := wrongway.Parse([]string{way})
 		if err != nil {
 			return err
@@ -31,8 +31,8 @@ func checkWrongWays(names []string) error {
 	return nil
 }
 
-// splitWrongWay returns the one service that is to do it, empty for all, and the name of the way.
-func splitWrongWay(name string) (service, way string) {
+// SplitWrongWay returns the one service that is to do it, empty for all, and the name of the way.
+func SplitWrongWay(name string) (service, way string) {
 	if service, way, ok := strings.Cut(name, ":"); ok {
 		return strings.TrimSpace(service), way
 	}
@@ -43,7 +43,7 @@ func splitWrongWay(name string) (service, way string) {
 func wrongWaysOf(service string, names []string) []string {
 	var of []string
 	for _, name := range names {
-		only, way := splitWrongWay(name)
+		only, way := SplitWrongWay(name)
 		ways, err := wrongway.Parse([]string{way})
 		if err == nil && ways[0].In(service) && (only == "" || only == service) {
 			of = append(of, ways[0].Name)

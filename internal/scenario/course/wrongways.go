@@ -3,11 +3,11 @@ package course
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"millrace/internal/scenario"
+	"millrace/internal/shop"
 )
 
 // wrongWays are the scenarios of what this shop can be made to do wrong. Each plays
@@ -49,7 +49,8 @@ func (e wrongEvidence) Verdict() []scenario.Check {
 // bothWays starts a shop that goes the wrong way and one that goes the right way, at
 // the same time and with the same faults, and plays on the one, then on the other.
 func bothWays(ctx context.Context, s *scenario.Stage, way string, faults map[string]string, play func(ctx context.Context, sh *scenario.Shop, wrong bool) (wayRun, error)) (scenario.Evidence, error) {
-	e := wrongEvidence{Way: way[strings.LastIndex(way, ":")+1:], Least: 1}
+	_, name := shop.SplitWrongWay(way)
+	e := wrongEvidence{Way: name, Least: 1}
 	var wrong, right *scenario.Shop
 	group, starting := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
